@@ -555,7 +555,7 @@ class Settings:
         "backups.clusters",
         text,
         None,
-        "directory in which a server is restored beside, to restore a tenant as it was at a moment",
+        "directory of tenantapp alone, in which a server is restored beside, to restore a tenant as it was at a moment",
     )
     backups_pgbackrest_config: str | None = setting(
         "backups.pgbackrest_config", text, None, "configuration file of pgBackRest; by default its own"

@@ -31,6 +31,8 @@ from tests.contract.rows import add_tag
 from tests.pgbackrest import ArchivedPostgres, archived_postgres
 
 A_SECOND = timedelta(seconds=1)
+# Of a shell, and of PostgreSQL itself.
+ADDED = ("PWD", "OLDPWD", "_", "SHLVL", "PGLOCALEDIR", "PGSYSCONFDIR", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES")
 
 
 @dataclass
@@ -119,7 +121,11 @@ def test_a_new_tenant_by_the_command(past: Archived, ini: Path) -> None:
     assert tenantapp(("--ini", str(ini), "tenants", "restore", "acme", *options)) == 0
     assert past.kept.tags("acme-then") == ["first"]
     assert past.kept.tags("acme") == ["first", "second"]
-    assert past.between in {record.created_at for record in past.kept.store.records(past.kept.place().id)}
+    made = [each for each in past.kept.store.records(past.kept.place().id) if each.moment]
+    assert {each.created_at for each in made} == {past.between}
+    # A later backup of the same day does not take its place.
+    past.kept.done(past.kept.backup())
+    assert set(made) < set(past.kept.store.records(past.kept.place().id))
     past.nothing_is_left()
 
 
@@ -127,6 +133,14 @@ def test_what_the_doctor_says(past: Archived, ini: Path) -> None:
     (finding,) = examine(Installation(ini), [Check("archives", machine.archives)])
     assert (finding.check, finding.state) == ("archive of main", State.OK)
     assert re.fullmatch(r"pgBackRest \d+\.\d+, 1 backup, moments since 20\d\d-.* UTC", finding.detail)
+    foreign = past.server.clusters / "cluster-main"
+    foreign.mkdir()
+    try:
+        _, warned = examine(Installation(ini), [Check("archives", machine.archives)])
+    finally:
+        foreign.rmdir()
+    assert warned.state == State.WARNING
+    assert warned.detail.endswith("clusters has cluster-main, which is not tenantapp's")
 
 
 def test_in_place_and_then_from_the_database_before(past: Archived) -> None:
@@ -158,11 +172,15 @@ def test_a_killed_worker(past: Archived, slug: str, point: str) -> None:
     """Of initech, which is newer than the backup of the server, all databases are restored."""
     new = f"{slug}-{point.partition('.')[0]}"
     operation = past.ask_as(slug, new, Moment(past.between))
-    past.kept.worker_killed_at(point, PATH=os.environ["PATH"])
+    past.kept.worker_killed_at(point, PATH=os.environ["PATH"], AWS_SECRET_ACCESS_KEY="x", PGBACKREST_PROCESS_MAX="1")
     (left,) = past.server.clusters.iterdir()
     assert bool(past.processes()) == (point != "archive.restore:after")
     if point == "cluster.recover:after":
         is_closed(past, left)
+        for process in past.processes():
+            given = Path(f"/proc/{process}/environ").read_text().rstrip("\0").split("\0")
+            names = {each.partition("=")[0] for each in given if each}
+            assert names - {"PATH", "LANG", "TZ"} <= {"PGBACKREST_PROCESS_MAX", *ADDED}
     remove_left_clusters(past.kept.fleet.services)
     assert not left.exists()
     past.nothing_is_left()

@@ -32,6 +32,16 @@ def test_only_other_databases_may_lack_pages(relation: str, lacking: bool) -> No
     assert (log.missing is not None) == lacking
 
 
+@pytest.mark.parametrize("said", ["commit of transaction 743, time 2026-11-30 10:47:30+00", "abort of transaction 9"])
+def test_it_has_come_to_the_moment_if_it_has_seen_a_later_change(said: str) -> None:
+    ready = "LOG:  database system is ready to accept connections\n"
+    log = log_of(f"LOG:  recovery stopping before {said}\n{ENDED}{ready}")
+    assert (log.stopped, log.ready.is_set()) == (True, True)
+    # As servers before PostgreSQL 13 say when the log has ended.
+    log = log_of(f"LOG:  redo done at 0/3000060\n{ENDED}{ready}")
+    assert (log.stopped, log.ready.is_set()) == (False, True)
+
+
 def test_why_a_server_did_not_come_to_the_moment() -> None:
     log = log_of(f"{ENDED}FATAL:  recovery ended before configured recovery target was reached\n")
     assert (log.too_short, log.last, log.ready.is_set()) == (True, "2026-11-30 10:47:29.777668+00", False)

@@ -18,7 +18,7 @@ from tenantapp.cli.checks.examination import Examination, Finding, count, ok, wa
 from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.servers.sqlite_databases import SUFFIXES
 from tenantapp.fleet.archives.archives import archive_of
-from tenantapp.fleet.archives.cluster_directories import place_for_clusters
+from tenantapp.fleet.archives.cluster_directories import foreign_in, place_for_clusters
 from tenantapp.fleet.archives.cluster_server import server_programs
 from tenantapp.fleet.backups.postgres_tools import Tools, choose_tools, fitting_tools
 from tenantapp.fleet.backups.store import open_store
@@ -132,6 +132,15 @@ def archives(examination: Examination) -> Iterator[Finding]:
         else:
             since = f"{backups[0].ended_at:%Y-%m-%d %H:%M:%S} UTC"
             yield ok(check, f"{archive.version()}, {count(len(backups), 'backup')}, moments since {since}")
+    if settings.archives:
+        yield from _foreign_clusters(Path(str(settings.backups_clusters)))
+
+
+def _foreign_clusters(place: Path) -> Iterator[Finding]:
+    with suppress(OSError):  # the first restore makes it, or only the user who restores may look into it
+        if foreign := foreign_in(place):
+            advice = "Give tenantapp a directory of its own: it removes what a killed restore has left there"
+            yield warning("archives", f"{place} has {foreign[0]}, which is not tenantapp's", advice)
 
 
 def _loose(place: Path, paths: Iterable[Path]) -> list[Finding]:

@@ -12,6 +12,10 @@ Still = Callable[[], None]
 """Called several times a second during long work. Raises if the work must stop."""
 
 
+def unbroken() -> None:
+    """Be a ``Still`` of work that nobody can stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerBackup:
     """A backup of a whole server. The log that was written since leads from it to each later moment.
@@ -28,7 +32,10 @@ class ServerBackup:
 
 
 class Archive(ABC):
-    """The archive of one server. Each method raises ``MomentRefused`` if the archive cannot be used."""
+    """The archive of one server. Each method raises ``MomentRefused`` if the archive cannot be used.
+
+    Each that asks the archive calls the ``still`` it was made with, and raises what that raises.
+    """
 
     @abstractmethod
     def version(self) -> str:
@@ -57,6 +64,10 @@ class Archive(ABC):
     @abstractmethod
     def fetch_command(self, into: ClusterDirectory) -> str:
         """Return the ``restore_command`` of PostgreSQL that fetches a file of the log for a restored server."""
+
+    @abstractmethod
+    def environment(self) -> Mapping[str, str]:
+        """Return what the archiver itself reads from the environment, such as the keys of its repository."""
 
 
 def choose_backup(backups: Sequence[ServerBackup], moment: datetime, server: str) -> ServerBackup:

@@ -1,7 +1,7 @@
 """The archives of the settings."""
 
 from tenantapp.fleet.archives.accounts import account_for
-from tenantapp.fleet.archives.archive import Archive
+from tenantapp.fleet.archives.archive import Archive, Still, unbroken
 from tenantapp.fleet.archives.pgbackrest import PgBackRest
 from tenantapp.fleet.errors import MomentRefused
 from tenantapp.settings import Settings
@@ -20,8 +20,8 @@ def check_archived(settings: Settings, server: Server) -> None:
         raise MomentRefused("the setting backups.clusters is missing: it says where a server is restored")
 
 
-def archive_of(settings: Settings, server: str) -> Archive:
-    """Return the archive of a server that has one. Raises ``MomentRefused``."""
+def archive_of(settings: Settings, server: str, still: Still = unbroken) -> Archive:
+    """Return the archive of a server that has one. It calls ``still`` while it is asked. Raises ``MomentRefused``."""
     archiver, name = settings.archives[server]
     account = account_for(settings)
-    return {"pgbackrest": PgBackRest}[archiver](name, settings.backups_pgbackrest_config, account)
+    return {"pgbackrest": PgBackRest}[archiver](name, settings.backups_pgbackrest_config, account, still)

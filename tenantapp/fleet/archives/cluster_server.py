@@ -19,7 +19,7 @@ from typing import IO, Final
 
 from sqlalchemy.engine import URL
 
-from tenantapp.fleet.archives.accounts import name_of
+from tenantapp.fleet.archives.accounts import environment_of, name_of
 from tenantapp.fleet.archives.archive import Still
 from tenantapp.fleet.archives.cluster_directories import ClusterDirectory
 from tenantapp.fleet.errors import BackupFailed, MomentRefused
@@ -58,12 +58,15 @@ SETTINGS: Final[Mapping[str, str]] = {
     "lc_messages": "C",
     "recovery_target_action": "promote",
 }
+# Nothing of the worker's secrets: whoever comes to run code in the restored server is not the worker.
+ENVIRONMENT: Final = ("PATH", "LANG", "TZ")
 # The server's settings that the log needs as well, and what pg_controldata calls them.
 FROM_THE_LOG: Final = {
     "max_prepared_transactions": "max_prepared_xacts setting",
     "max_locks_per_transaction": "max_locks_per_xact setting",
 }
 READY: Final = "database system is ready to accept connections"
+STOPPED: Final = "recovery stopping "  # before a commit after the moment
 TOO_SHORT: Final = "recovery ended before configured recovery target was reached"
 LAST: Final = re.compile(r"last completed transaction was at log time (\S+ \S+)")
 MISSING_PAGE: Final = re.compile(r"WARNING: .* of relation (?:base/(\d+)|global|pg_tblspc/\d+/[^/]+/(\d+))/")
@@ -74,12 +77,14 @@ SERIOUS: Final = ("FATAL:", "PANIC:", "ERROR:")
 class Recovery:
     """Up to which moment a server is recovered, and how it gets its log.
 
-    ``only`` is the object id of the only database that was restored, or None if all were. ``role`` is the role that we
-    connect with, and ``server`` the real server's name, for messages.
+    ``fetch_environment`` is what ``fetch_command`` needs to reach the archive. ``only`` is the object id of the only
+    database that was restored, or None if all were. ``role`` is the role that we connect with, and ``server`` the real
+    server's name, for messages.
     """
 
     moment: datetime
     fetch_command: str
+    fetch_environment: Mapping[str, str]
     only: int | None
     role: str
     server: str
@@ -107,10 +112,8 @@ def recovered(directory: ClusterDirectory, programs: Path, recovery: Recovery, s
     """
     _configure(directory, programs, recovery)
     command = [str(programs / "postgres"), "-D", str(directory.data), "-c", f"config_file={directory.path / CONFIG}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    process = subprocess.Popen(  # noqa: S603
-        command, cwd=directory.path, env=environment, stderr=subprocess.PIPE, **directory.account.options
-    )
+    environment = {**environment_of(ENVIRONMENT), **recovery.fetch_environment}
+    process = directory.start(command, environment, stderr=subprocess.PIPE)
     log = RecoveryLog(recovery.only)
     thread = Thread(target=log.read, args=(process.stderr,), name="log of a restored server", daemon=True)
     thread.start()
@@ -154,15 +157,7 @@ def _configure(directory: ClusterDirectory, programs: Path, recovery: Recovery) 
 
 
 def _from_the_log(directory: ClusterDirectory, programs: Path) -> dict[str, str]:
-    command = [str(programs / "pg_controldata"), "-D", str(directory.data)]
-    environment = os.environ | {"LC_ALL": "C"}
-    try:
-        said = subprocess.run(  # noqa: S603
-            command, env=environment, capture_output=True, check=True, text=True, **directory.account.options
-        ).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
-        raise BackupFailed("pg_controldata", "the restored server", first_line(reason)) from error
+    said = directory.run((str(programs / "pg_controldata"), "-D", str(directory.data)), "pg_controldata")
     found = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
     return {name: found[label].strip() for name, label in FROM_THE_LOG.items()}
 
@@ -175,6 +170,8 @@ def _wait(process: "subprocess.Popen[bytes]", log: "RecoveryLog", recovery: Reco
         if process.poll() is not None:
             log.ended.wait(LONGEST_STOP)
             raise _why(log, recovery)
+    if not log.stopped:  # before PostgreSQL 13 a log that ends too early is no error
+        raise _too_short(log, recovery)
     if log.missing is not None:
         name = f"the restored server {recovery.server}"
         raise BackupFailed("Recovery", name, f"the backup of the server lacks what the log needs ({log.missing})")
@@ -182,9 +179,13 @@ def _wait(process: "subprocess.Popen[bytes]", log: "RecoveryLog", recovery: Reco
 
 def _why(log: "RecoveryLog", recovery: Recovery) -> Exception:
     if log.too_short:
-        last = f", and its last change was at {log.last}" if log.last else ""
-        return MomentRefused(f"the archive of the server {recovery.server} ends before it{last}; try again later")
+        return _too_short(log, recovery)
     return BackupFailed("Recovery", f"the restored server {recovery.server}", log.reason)
+
+
+def _too_short(log: "RecoveryLog", recovery: Recovery) -> MomentRefused:
+    last = f", and its last change was at {log.last}" if log.last else ""
+    return MomentRefused(f"the archive of the server {recovery.server} ends before it{last}; try again later")
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -201,7 +202,8 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 class RecoveryLog:
     """What a recovering server says, read as it says it: of what was left out it says two lines for each change.
 
-    ``ready`` is set when it has come to its end, ``ended`` when it says no more. ``too_short`` is whether the archive
+    ``ready`` is set when it has come to its end, ``ended`` when it says no more. ``stopped`` is whether it has seen a
+    change after the moment, so that it is certain to have all before, ``too_short`` whether it says that the archive
     ended before the moment, and ``last`` the time of the last change in it. ``missing`` is the first page that was
     missing in what was restored: in the database ``only``, or in the tables that all databases share.
     """
@@ -210,7 +212,7 @@ class RecoveryLog:
         self._only = only
         self._serious: deque[str] = deque(maxlen=10)
         self.ready, self.ended = Event(), Event()
-        self.too_short = False
+        self.stopped = self.too_short = False
         self.last: str | None = None
         self.missing: str | None = None
 
@@ -234,6 +236,8 @@ class RecoveryLog:
         elif line.startswith(SERIOUS):
             self.too_short = self.too_short or TOO_SHORT in line
             self._serious.append(line.partition(":")[2].strip())
+        elif STOPPED in line:
+            self.stopped = True
         elif READY in line:
             self.ready.set()
         elif found := LAST.search(line):

@@ -1,16 +1,20 @@
 """pgBackRest, version 2.45 or newer. https://pgbackrest.org/command.html"""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Container, Mapping, Sequence
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from tenantapp.fleet.archives.accounts import Account
+from tenantapp.fleet.archives.accounts import Account, environment_of
 from tenantapp.fleet.archives.archive import Archive, ServerBackup, Still
 from tenantapp.fleet.archives.cluster_directories import ClusterDirectory
 from tenantapp.fleet.errors import BackupFailed, MomentRefused
@@ -20,6 +24,10 @@ from tenantapp.operations.outcomes import first_line
 PROGRAM: Final = "pgbackrest"
 QUIET: Final = ("--log-level-file=off", "--log-level-console=off", "--log-level-stderr=error")
 LOOK_EVERY: Final = 0.2  # seconds
+LONGEST_ANSWER: Final = 300.0  # seconds; the manifest of a large server has tens of megabytes
+USUAL: Final = ("PATH", "LANG", "LC_*", "TZ", "TMPDIR")
+# Its options, and who it is at an object store that asks for no key. Keys are options too (PGBACKREST_REPO1_S3_KEY).
+READS: Final = ("PGBACKREST_*", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 A_SECOND: Final = timedelta(seconds=1)
 MISSING_STANZA: Final = (1, 3)  # codes of a status
 # ERROR: [055]: unable to open file
@@ -31,10 +39,11 @@ FILE: Final = re.compile(r"(?:pg_data/base|pg_tblspc/\d+/[^/=]+)/(\d+)/")
 class PgBackRest(Archive):
     """A stanza of pgBackRest. ``config`` is its configuration file, or None for the usual one."""
 
-    def __init__(self, stanza: str, config: str | None, account: Account) -> None:
+    def __init__(self, stanza: str, config: str | None, account: Account, still: Still) -> None:
         self._stanza = stanza
         self._config = () if config is None else (f"--config={config}",)
         self._account = account
+        self._still = still
 
     def version(self) -> str:
         return self._ask("version").decode().strip()
@@ -81,13 +90,9 @@ class PgBackRest(Archive):
         )
         command = [*self._command("restore", *self._beside(into), *options)]
         with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, cwd=into.path, stdout=said, stderr=said, **self._account.options)  # noqa: S603
-            try:
+            with _ended_at_last(into.start(command, self._whole_environment(), stdout=said, stderr=said)) as process:
                 while not _has_ended(process):
                     still()
-            finally:
-                process.kill()
-                process.wait()
             if process.returncode != 0:
                 said.seek(0)
                 raise BackupFailed("pgBackRest", f"backup {backup.label}", _reason(said.read(10_000)))
@@ -96,6 +101,12 @@ class PgBackRest(Archive):
         # What is fetched ahead would lie beside that of the real server.
         command = self._command("archive-get", *self._beside(into), "--no-archive-async")
         return f'{shlex.join(command).replace("%", "%%")} %f "%p"'
+
+    def environment(self) -> Mapping[str, str]:
+        return environment_of(READS)
+
+    def _whole_environment(self) -> Mapping[str, str]:
+        return {**environment_of(USUAL), **self.environment(), **self._account.home}
 
     def _beside(self, into: ClusterDirectory) -> tuple[str, ...]:
         """Return the options that lead to the directory, on this machine, in place of the real server's."""
@@ -114,16 +125,37 @@ class PgBackRest(Archive):
         return (program, command, *stanza, *logging, *options)
 
     def _ask(self, command: str, *options: str) -> bytes:
-        """Return what a command writes. Raises ``MomentRefused`` if it fails."""
-        try:
-            asked = self._command(command, *options)
-            done = subprocess.run(asked, cwd="/", capture_output=True, check=True, **self._account.options)  # noqa: S603
-        except subprocess.CalledProcessError as error:
-            raise MomentRefused(f"pgBackRest cannot read its archive ({_reason(error.stderr)})") from error
-        except OSError as error:
-            raise MomentRefused(f"pgbackrest cannot be run ({error.strerror})") from error
-        written: bytes = done.stdout
-        return written
+        """Return what a command writes. Raises ``MomentRefused`` if it fails or takes too long."""
+        asked = self._command(command, *options)
+        until = time.monotonic() + LONGEST_ANSWER
+        with tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as said:
+            try:
+                started = self._account.start(asked, self._whole_environment(), stdout=written, stderr=said)
+            except OSError as error:
+                raise MomentRefused(f"pgbackrest cannot be run ({error.strerror})") from error
+            with _ended_at_last(started) as process:
+                while not _has_ended(process):
+                    self._still()
+                    if time.monotonic() > until:
+                        raise MomentRefused(
+                            f"pgBackRest has not answered within {LONGEST_ANSWER:g} seconds ({command})"
+                        )
+            for stream in (written, said):
+                stream.seek(0)
+            if process.returncode != 0:
+                raise MomentRefused(f"pgBackRest cannot read its archive ({_reason(said.read(10_000))})")
+            return written.read()
+
+
+@contextmanager
+def _ended_at_last(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    """Yield a process, and end it after the block if it has not ended, with all that it has started."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _has_ended(process: "subprocess.Popen[bytes]") -> bool:

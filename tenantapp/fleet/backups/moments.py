@@ -94,9 +94,10 @@ def _back_up(context: Context) -> dict[str, Any]:
 
 def _back_up_moment(context: Context) -> BackupRecord:
     fleet, then, moment = context.fleet, Then(**context.arguments["then"]), _moment(context)
-    place = made_place(place_for_clusters(fleet.settings))
+    place = place_for_clusters(fleet.settings)
+    archive = archive_of(fleet.settings, then.server, _still(context, "the archive is being read"))
+    place = made_place(place)
     remove_left_clusters(fleet)
-    archive = archive_of(fleet.settings, then.server)
     backup = choose_backup(archive.backups(), moment, then.server)
     programs = server_programs(fleet.settings, backup.major)
     beside = _Beside(context, place, then, moment, archive, backup, programs)
@@ -146,7 +147,7 @@ class _Beside:
             server = context.fleet.servers[self.then.server]
             role = server.url.username or getpass.getuser()  # as libpq does
             fetch = archive.fetch_command(directory)
-            recovery = Recovery(self.moment, fetch, wanted.object_id, role, server.name)
+            recovery = Recovery(self.moment, fetch, archive.environment(), wanted.object_id, role, server.name)
             with recovered(directory, self.programs, recovery, _still(context, "the log is being replayed")) as url:
                 return _dump(context, url, self.then, self.moment, wanted)
 
