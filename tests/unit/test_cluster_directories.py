@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tenantapp.fleet.archives import pgbackrest
 from tenantapp.fleet.archives.accounts import Account, account_for
 from tenantapp.fleet.archives.archives import archive_of
 from tenantapp.fleet.archives.cluster_directories import (
@@ -168,7 +167,7 @@ def test_programs_get_no_secrets(
     assert {"PGBACKREST_REPO1_S3_KEY=x", "AWS_ROLE_ARN=x"} < set(archive.version().splitlines())
 
 
-def test_the_archive_is_not_waited_for(account: Account, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_archive_is_not_waited_for(account: Account, program: Path) -> None:
     program.write_text("#!/bin/sh\nsleep 61 & wait\n")
 
     def stop() -> None:
@@ -176,6 +175,5 @@ def test_the_archive_is_not_waited_for(account: Account, program: Path, monkeypa
 
     with pytest.raises(Stopped):
         PgBackRest("main", None, account, stop).version()
-    monkeypatch.setattr(pgbackrest, "LONGEST_ANSWER", 0.0)
     with pytest.raises(MomentRefused, match=r"pgBackRest has not answered within 0 seconds \(version\)"):
-        PgBackRest("main", None, account, lambda: None).version()
+        PgBackRest("main", None, account, lambda: None, 0.0).version()

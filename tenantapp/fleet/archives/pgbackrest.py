@@ -37,13 +37,19 @@ FILE: Final = re.compile(r"(?:pg_data/base|pg_tblspc/\d+/[^/=]+)/(\d+)/")
 
 
 class PgBackRest(Archive):
-    """A stanza of pgBackRest. ``config`` is its configuration file, or None for the usual one."""
+    """A stanza of pgBackRest. ``config`` is its configuration file, or None for the usual one.
 
-    def __init__(self, stanza: str, config: str | None, account: Account, still: Still) -> None:
+    It is asked for ``longest`` seconds at most.
+    """
+
+    def __init__(
+        self, stanza: str, config: str | None, account: Account, still: Still, longest: float = LONGEST_ANSWER
+    ) -> None:
         self._stanza = stanza
         self._config = () if config is None else (f"--config={config}",)
         self._account = account
         self._still = still
+        self._longest = longest
 
     def version(self) -> str:
         return self._ask("version").decode().strip()
@@ -127,7 +133,7 @@ class PgBackRest(Archive):
     def _ask(self, command: str, *options: str) -> bytes:
         """Return what a command writes. Raises ``MomentRefused`` if it fails or takes too long."""
         asked = self._command(command, *options)
-        until = time.monotonic() + LONGEST_ANSWER
+        until = time.monotonic() + self._longest
         with tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as said:
             try:
                 started = self._account.start(asked, self._whole_environment(), stdout=written, stderr=said)
@@ -137,9 +143,7 @@ class PgBackRest(Archive):
                 while not _has_ended(process):
                     self._still()
                     if time.monotonic() > until:
-                        raise MomentRefused(
-                            f"pgBackRest has not answered within {LONGEST_ANSWER:g} seconds ({command})"
-                        )
+                        raise MomentRefused(f"pgBackRest has not answered within {self._longest:g} seconds ({command})")
             for stream in (written, said):
                 stream.seek(0)
             if process.returncode != 0:
