@@ -86,6 +86,8 @@ def test_nobody_is_migrated_if_one_fails_or_is_drifted(yard: Yard) -> None:
     with yard.fleet.user_db.begin(read_only=True) as session:
         history = TenantHistory(yard.settings)
         orders = make_plan(session, history).orders
+        others = {order.slug for order in make_plan(session, history, left_out=["t01"]).orders}
+    assert {order.slug for order in orders} - others == {"t01"}
     # Branches are migrated like others, but nothing is rehearsed on them.
     assert {candidate.order.slug for candidate in choose(yard.services, orders, 9)} == set(found)
     assert len(orders) == 4

@@ -53,6 +53,14 @@ def _numbers(context: click.Context, parameter: click.Parameter, given: str | No
     shell_complete=slugs,
     help="Migrate only this tenant. Repeat it for more tenants.",
 )
+@click.option(
+    "--except",
+    "left_out",
+    multiple=True,
+    metavar="SLUG",
+    shell_complete=slugs,
+    help="Neither rehearse on this tenant nor migrate it. Repeat it for more tenants.",
+)
 @click.option("--retry-failed", is_flag=True, help="Migrate only tenants whose last migration failed.")
 @click.option(
     "--snapshot", is_flag=True, help="Copy each database first, and put the copy back if the migration fails."

@@ -1,6 +1,6 @@
 """Which tenants are to be migrated, by the user database alone. No tenant database is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from tenantapp.databases.histories.revisions import TenantHistory
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.fleet.migrating.status import failed_tenants
 from tenantapp.identity.models import Tenant
-from tenantapp.identity.tenants import served_tenant
+from tenantapp.identity.tenants import get_tenant, served_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,24 @@ def make_plan(
     revision: str = "head",
     slugs: Sequence[str] = (),
     *,
+    left_out: Collection[str] = (),
     retry_failed: bool = False,
     down: bool = False,
     snapshot: bool = False,
 ) -> MigrationPlan:
     """Return a plan: compare the revision of each tenant with the wanted one.
 
-    The plan is for the named tenants, or for all. With ``retry_failed`` it is only for those whose last migration
-    failed. ``down`` and ``snapshot`` go into the orders. Raises ``HistoryError``, ``NotFound``, ``TenantUnfinished``,
-    ``TenantDeleted``, and ``MigrationRefused`` for a downgrade unless exactly one tenant is named.
+    The plan is for the named tenants, or for all, without those that are ``left_out``. With ``retry_failed`` it is only
+    for those whose last migration failed. ``down`` and ``snapshot`` go into the orders. Raises ``HistoryError``,
+    ``NotFound``, ``TenantUnfinished``, ``TenantDeleted``, and ``MigrationRefused`` for a downgrade unless exactly one
+    tenant is named.
     """
     if down and len(set(slugs)) != 1:
         raise MigrationRefused("A downgrade is for one tenant, which has to be named.")
     wanted = history.resolve(revision)
     plan = MigrationPlan(wanted)
-    rows = _tenants(session, slugs)
+    without = {get_tenant(session, slug).slug for slug in left_out}
+    rows = [row for row in _tenants(session, slugs) if row.slug not in without]
     if retry_failed:
         failed = failed_tenants(session)
         rows = [row for row in rows if row.id in failed]
