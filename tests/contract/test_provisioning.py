@@ -275,7 +275,7 @@ class TestPostgres:
         assert can_connect(ours.servers["main"].tenant_url(place.database))
         databases, branch = databases_on(ours.servers.default), f"tenant_{uuid7().hex}"
         assert isinstance(databases, PostgresDatabases)
-        assert databases.clone(place.database, branch, ours.mark(), 0)
+        assert databases.clone(place.database, branch, ours.mark(), 0, lambda: True)
         databases.open_clone(place.database, branch)
         databases.drop(place.database)
         (server,) = ours.servers.values()
