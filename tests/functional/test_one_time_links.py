@@ -31,7 +31,7 @@ from tenantapp.credentials.post import Post
 from tenantapp.federation.models import ProvisioningToken
 from tenantapp.fleet.removing.expired import EXPIRING, remove_expired, sweep_expired
 from tenantapp.identity import users
-from tenantapp.identity.models import ApiToken, OneTimeLink, SignInChallenge, User, UserBase, WebSession
+from tenantapp.identity.models import ApiToken, OneTimeLink, SignInChallenge, Tenant, User, UserBase, WebSession
 from tenantapp.identity.web_sessions import end_others, hash_token
 from tenantapp.mail.outbox_models import OutgoingMail
 from tenantapp.operations.fleet import Fleet
@@ -116,10 +116,13 @@ def test_links_expire_and_are_removed_by_workers(installation: Installation, clo
 
 
 def test_whatever_expires_is_removed() -> None:
-    """Sessions and tokens by ``tenantapp sweep``; a token of a directory by an administrator who has made too many."""
+    """Sessions and tokens by ``tenantapp sweep``; a token of a directory by an administrator who has made too many.
+
+    A branch is deleted as other tenants are: see the tests of branches.
+    """
     expiring = {mapper.class_ for mapper in UserBase.registry.mappers if "expires_at" in mapper.columns}
     removed = {at.class_ for at in EXPIRING}
-    assert expiring - removed == {WebSession, ApiToken, ProvisioningToken}
+    assert expiring - removed == {WebSession, ApiToken, ProvisioningToken, Tenant}
 
 
 def pending(session: Session, user: User) -> dict[Purpose, str]:
