@@ -205,6 +205,12 @@ class Channel(HTTPChannel):
 
     # The end
 
+    def handle_close(self) -> None:
+        """Close the connection, and the body that has not arrived whole: a long one is in a temporary file."""
+        super().handle_close()
+        if self.request is not None:
+            self.request.close()
+
     def handle_write(self) -> None:
         """Send what is to be sent. When all of the last answer is, close our side of the connection."""
         with self.requests_lock:  # a thread that has finished says so under the lock

@@ -1,13 +1,16 @@
 """Slow clients, strange requests and long bodies, through the real loop that production and development share."""
 
+import gc
 import json
 import logging
+import os
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from tenantapp.serving.connections import Limits
 from tenantapp.serving.incoming import IN_MEMORY
 from tests.file_limits import files_no_larger_than
+from tests.slow_databases import at_last
 from tests.transactions.server import exchange, send, serving
 
 LARGE = 20 * 2**20  # bytes; more than the buffers of sockets take
@@ -232,3 +236,25 @@ def test_a_client_that_leaves_before_its_answer_is_no_error(caplog: pytest.LogCa
         gone.set()
         assert exchange(address, get("/", "Connection: close")).endswith(b"x 0")
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_the_body_of_an_upload_that_breaks_off_is_let_go_at_once() -> None:
+    """It is in a temporary file, which the search for garbage would close some time later."""
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        environ["wsgi.input"].read()
+        raise AssertionError("it has not arrived")
+
+    def temporary() -> int:
+        links = (Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+        return sum("(deleted)" in str(link.readlink()) for link in links if link.is_symlink())
+
+    before = temporary()
+    gc.disable()
+    try:
+        with serving(application) as address:
+            with send(address, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 3_000_000):
+                at_last(lambda: temporary() > before)
+            at_last(lambda: temporary() == before)
+    finally:
+        gc.enable()
