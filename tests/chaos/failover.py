@@ -17,7 +17,8 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.chaos.worlds import SETTINGS, WORKERS, World, at_last, children_of, gone, kill, temporary_directory
-from tests.debian import debian_program, with_libraries
+from tests.debian import debian_program
+from tests.haproxy import changed, start_haproxy
 from tests.installation import postgres_installation
 from tests.ports import free_port
 from tests.postgres import programs_by_major
@@ -159,16 +160,10 @@ class Cluster:
 
     def _haproxy(self) -> "subprocess.Popen[bytes]":
         """Start HAProxy with deploy/haproxy.cfg, with the addresses of this machine."""
-        program = with_libraries(debian_program("haproxy", "HAProxy"), self.directory)
         changes = {"bind 127.0.0.1:5432": f"bind 127.0.0.1:{self.port}"}
         for number, node in enumerate(self.nodes.values(), start=1):
             changes[f"10.0.0.{number}:5432 check port 8008"] = f"127.0.0.1:{node.port} check port {node.rest}"
-        configuration = self.directory / "haproxy.cfg"
-        configuration.write_text(changed(ROOT / "deploy" / "haproxy.cfg", changes))
-        with (self.directory / "haproxy.log").open("wb") as log:
-            environment = os.environ | {"LD_LIBRARY_PATH": str(self.directory)}
-            command = [str(program), "-db", "-f", str(configuration)]
-            return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        return start_haproxy("haproxy.cfg", changes, self.directory)
 
     def members(self) -> dict[str, dict[str, Any]]:
         """What the nodes that answer say of the cluster: role and state of each, by its name."""
@@ -230,15 +225,6 @@ class Cluster:
         with urlopen(request, timeout=60):
             pass
         at_last(lambda: self.leader_or_none() is candidate)
-
-
-def changed(file: Path, changes: dict[str, str]) -> str:
-    """Return the text of a file with these changes, each of which must be possible."""
-    text = file.read_text()
-    for old, new in changes.items():
-        assert old in text, f"{file} has no {old}"
-        text = text.replace(old, new)
-    return text
 
 
 @contextmanager

@@ -109,6 +109,7 @@ class Production:
 
     Without ``checked`` it begins as the program that ``pserve`` becomes when it has loaded the application once, which
     takes a second: for tests that are not about how it starts. It is given the socket ``activated``, if there is one.
+    ``settings`` are its own, ``files_storage="..."``, beside those of the installation.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Production:
         *,
         checked: bool = False,
         activated: socket.socket | None = None,
+        **settings: str,
     ) -> None:
         self.directory, self._checked, self._activated = directory, checked, activated
         self.ini = directory / "production.ini"
@@ -136,6 +138,7 @@ class Production:
             server_keepalive=str(keepalive),
             metrics_listen=f"127.0.0.1:{self.metrics_port}",
             metrics_directory=str(directory / "metrics"),
+            **settings,
         ) | {"PYTHONPATH": str(directory)}
 
     def start(self) -> None:
@@ -241,6 +244,7 @@ class Page:
     ) -> tuple[int, Any]:
         """Status and document of the answer. Never sends a request twice."""
         if not self.kept:
+            self.connection.close()
             self.connection = connection_to(self.port)
         body = None if document is None else json.dumps(document)
         self.connection.request(method, path, body, self.headers | (headers or {}))
@@ -248,7 +252,7 @@ class Page:
         text = answer.read()
         if cookie := answer.headers.get("Set-Cookie"):
             self.headers["Cookie"] = cookie.partition(";")[0]
-        return answer.status, json.loads(text)
+        return answer.status, json.loads(text) if text else None
 
 
 @contextmanager
