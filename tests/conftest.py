@@ -13,6 +13,7 @@ import pytest
 from tests.compiled import share_compiled_statements
 from tests.durations import Durations, longest_first
 from tests.installation import Client, Installation, rolled_back
+from tests.known_structures import share_known_structures
 
 pytest_plugins = ["tenantapp.testing.plugin"]
 
@@ -27,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     share_compiled_statements()
     if "TMPDIR" not in os.environ and os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM:
         os.environ["TMPDIR"] = tempfile.tempdir = str(RAM)
+    share_known_structures()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

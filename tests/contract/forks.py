@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.compiled import share_compiled_statements
+from tests.known_structures import share_known_structures
 
 ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
@@ -136,6 +137,7 @@ def main() -> None:
     """Fork a program for each line. Nothing but this thread is in the process, and it is connected to nothing."""
     gc.disable()
     share_compiled_statements()
+    share_known_structures()
     for module in (*MODULES, *LOADED):
         import_module(module)
     _warm_up()
