@@ -60,6 +60,9 @@ def in_one_world(engine: str, faults: list[Fault], needs_disk: bool, seconds: fl
             print(f"{engine}: {', '.join(fault.name for fault in faults)}: not run, {error}", file=sys.stderr)
             return
         for fault in faults:
+            if fault.needs_cuts and not world.can_be_cut:
+                print(f"{engine}: {fault.name}: not run, only root may make network namespaces", file=sys.stderr)
+                continue
             yield run(world, fault, seconds, HISTORIES)
 
 

