@@ -20,6 +20,9 @@ class FleetTenant(Answer):
     A branch is deleted at ``expires_at``; for other tenants this is null.
 
     ``has_administrator`` says whether an enabled person who can sign in may manage its members.
+
+    ``last_used_hour`` is the beginning of the last hour in which a request of the tenant was served, as far as usage is
+    kept (``usage.keep``). Null: none was.
     """
 
     id: UUID
@@ -34,6 +37,7 @@ class FleetTenant(Answer):
     purge_after: datetime | None
     expires_at: datetime | None
     has_administrator: bool
+    last_used_hour: datetime | None
 
 
 class TenantSize(Answer):

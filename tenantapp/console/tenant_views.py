@@ -22,10 +22,10 @@ from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
-from tenantapp.identity.administrators import describe_one, describe_tenants
 from tenantapp.identity.freshness import require_fresh
 from tenantapp.identity.models import TenantState
 from tenantapp.tenancy.request import TenantRequest
+from tenantapp.usage.describing import describe_one, describe_tenants
 
 NOT_SERVED: Final = ("tenant_unfinished", "tenant_deleted")
 CHANGING: Final = (*NOT_SERVED, "tenant_expires", "already_exists")

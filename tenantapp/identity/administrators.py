@@ -5,7 +5,7 @@ of a group's. They give roles to others. So a tenant needs the first one from so
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists, or_, select
@@ -16,7 +16,7 @@ from tenantapp.identity.grants import add_grant
 from tenantapp.identity.models import Grant, GroupMember, RolePermission, Tenant, User
 from tenantapp.identity.permissions import Permission
 from tenantapp.identity.roles import get_role
-from tenantapp.identity.tenants import describe_tenant, served_tenant
+from tenantapp.identity.tenants import served_tenant
 from tenantapp.identity.users import get_user
 
 ADMIN: Final = "admin"  # the role that the first administrator gets
@@ -33,18 +33,12 @@ def list_administrated(session: Session, ids: Sequence[UUID]) -> set[str]:
     return set(session.scalars(select(Tenant.slug).where(Tenant.id.in_(ids), _administrated())))
 
 
-def describe_tenants(session: Session, found: Sequence[Tenant]) -> list[dict[str, Any]]:
-    """Return tenants as operators see them, and whether each has an administrator. Executes one statement."""
+def ids_administrated(session: Session, found: Sequence[Tenant]) -> set[UUID]:
+    """Return the ids of those of the tenants that have an administrator. Executes one statement."""
     having = select(Tenant.id).where(_administrated())
     if len(found) <= BY_ID:
         having = having.where(Tenant.id.in_([tenant.id for tenant in found]))
-    ids = set(session.scalars(having)) if found else set()
-    return [describe_tenant(tenant) | {"has_administrator": tenant.id in ids} for tenant in found]
-
-
-def describe_one(session: Session, tenant: Tenant) -> dict[str, Any]:
-    """Return a tenant as operators see it, and whether it has an administrator."""
-    return describe_tenants(session, [tenant])[0]
+    return set(session.scalars(having)) if found else set()
 
 
 def list_mail_addresses(session: Session, tenant_id: UUID) -> Sequence[str]:

@@ -161,6 +161,33 @@ def test_times_at_the_ends_of_the_calendar_are_times(installation: Installation)
         assert code(otto.get(f"/fleet/usage/hours?cursor={encode_cursor(wrong)}")) == (400, "invalid_query")
 
 
+def test_lists_of_tenants_say_when_each_was_last_used(
+    done: Command, ids: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done("tenants", "create", "initech")
+    last = {"acme": f"{hours_ago(0):%Y-%m-%dT%H:00:00Z}", "globex": f"{hours_ago(3):%Y-%m-%dT%H:00:00Z}"}
+
+    def listed() -> dict[str, str | None]:
+        return {row["slug"]: row["last_used_hour"] for row in done("tenants", "list", "--json").json["items"]}
+
+    assert listed() == {**last, "initech": None}
+    monkeypatch.setattr("tenantapp.usage.describing.BY_ID", 2)
+    assert listed() == {**last, "initech": None}, "more than a statement names"
+    assert done("tenants", "show", "globex", "--json").json["last_used_hour"] == last["globex"]
+    assert f"{hours_ago(3):%Y-%m-%d %H}:00" in done("tenants", "list").out
+
+
+def test_operators_see_over_http_when_a_tenant_was_last_used(installation: Installation, clock: Clock) -> None:
+    clock.freeze()
+    fill_installation(installation)
+    otto = add_operator(installation)
+    hour = f"{hours_ago(3):%Y-%m-%dT%H:%M:%SZ}"
+    shown = {item["slug"]: item["last_used_hour"] for item in otto.get("/fleet/tenants").json["items"]}
+    assert shown["globex"] == otto.get("/fleet/tenants/globex").json["last_used_hour"] == hour
+    renamed = otto.patch("/fleet/tenants/globex", {"name": "Globex"}, status=200)
+    assert renamed.json["last_used_hour"] == hour
+
+
 def test_administrators_see_their_own(installation: Installation, clock: Clock) -> None:
     clock.freeze()
     fill_installation(installation)

@@ -95,14 +95,21 @@ def create(
 @json_option
 @pass_installation
 def list_(installation: Installation, as_json: bool) -> None:
-    """List the tenants."""
+    """List the tenants.
+
+    The last hour in which each was used comes from the counted requests (usage.keep).
+    """
     from tenantapp.cli.output import show_rows
-    from tenantapp.identity.administrators import describe_tenants
     from tenantapp.identity.tenants import list_tenants
+    from tenantapp.usage.describing import describe_tenants
 
     with installation.user_session(read_only=True) as session:
         rows = describe_tenants(session, list_tenants(session))
-    show_rows(rows, ("slug", "name", "state", "server", "revision", "created_at", "expires_at"), as_json=as_json)
+    show_rows(
+        rows,
+        ("slug", "name", "state", "server", "revision", "created_at", "last_used_hour", "expires_at"),
+        as_json=as_json,
+    )
 
 
 @tenants.command()
@@ -112,8 +119,8 @@ def list_(installation: Installation, as_json: bool) -> None:
 def show(installation: Installation, slug: str, as_json: bool) -> None:
     """Show one tenant."""
     from tenantapp.cli.output import show_one
-    from tenantapp.identity.administrators import describe_one
     from tenantapp.identity.tenants import get_tenant
+    from tenantapp.usage.describing import describe_one
 
     with installation.user_session(read_only=True) as session:
         row = describe_one(session, get_tenant(session, slug))
