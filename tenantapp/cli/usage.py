@@ -1,4 +1,4 @@
-"""The work of ``fleet usage``."""
+"""The work of ``fleet usage`` and ``fleet slowest``."""
 
 from datetime import timedelta
 from typing import Final
@@ -16,8 +16,10 @@ from tenantapp.usage.reading import (
     period_of,
     tenants_called,
 )
+from tenantapp.usage.statement_reading import StatementSort, describe_statement, list_statements
 
 SUMS: Final = ("requests", "milliseconds", "database_milliseconds", "bytes_sent", "rows_written")
+STATEMENT: Final = ("milliseconds", "worst_milliseconds", "calls", "database", "statement")
 
 
 def show_hours(installation: Installation, slug: str | None, since: timedelta, limit: int, as_json: bool) -> None:
@@ -41,3 +43,11 @@ def show_tenants(
             session, period_of(utcnow() - min(since, LONGEST)), tenants=tenants, sort=Sort(sort), limit=limit
         )
     show_rows(map(describe_tenant_total, found), ("slug", *SUMS, "hour"), as_json=as_json)
+
+
+def show_statements(installation: Installation, since: timedelta, sort: str, limit: int, as_json: bool) -> None:
+    """Print the statements of requests that took longest."""
+    with installation.user_session(read_only=True) as session:
+        period = period_of(utcnow() - min(since, LONGEST))
+        found = list_statements(session, period, sort=StatementSort(sort), limit=limit)
+    show_rows(map(describe_statement, found), STATEMENT, as_json=as_json)

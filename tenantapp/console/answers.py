@@ -12,6 +12,7 @@ from tenantapp.fleet.migrating.run_record import RunState, StoppedBy
 from tenantapp.identity.models import TenantState
 from tenantapp.operations.models import OperationState
 from tenantapp.tenancy.models import JobState
+from tenantapp.usage.models import Databases
 
 
 class FleetTenant(Answer):
@@ -341,3 +342,16 @@ class TenantUsage(HourOfUsage):
 
     tenant_id: UUID
     slug: str
+
+
+class Statement(Answer):
+    """How often a statement was executed for requests in a period, and how long that took.
+
+    ``statement`` is its text with a question mark in the place of each value.
+    """
+
+    database: Databases
+    statement: str
+    calls: int
+    milliseconds: float
+    worst_milliseconds: float

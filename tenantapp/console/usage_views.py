@@ -1,21 +1,22 @@
-"""What tenants use over HTTP: all of them for operators, and their own for the administrators of a tenant."""
+"""What tenants use, and what takes long, over HTTP: for operators, and their own for administrators of a tenant."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 from pyramid.config import Configurator
 
 from tenantapp.answers import Page
-from tenantapp.api.query import PageQuery, bad_query, page_of
+from tenantapp.api.query import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, PageQuery, bad_query, page_of
 from tenantapp.api.views import api_view
-from tenantapp.console.answers import HourOfUsage, TenantUsage
+from tenantapp.console.answers import HourOfUsage, Statement, TenantUsage
 from tenantapp.console.declarations import fleet_view
 from tenantapp.identity.permissions import Permission
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.request import TenantRequest
+from tenantapp.usage.models import Databases
 from tenantapp.usage.reading import (
     Period,
     Place,
@@ -28,8 +29,10 @@ from tenantapp.usage.reading import (
     place_of,
     tenants_called,
 )
+from tenantapp.usage.statement_reading import StatementSort, describe_statement, list_statements
 
 USUAL: Final = timedelta(hours=24)
+LATELY: Final = timedelta(hours=1)
 MOST: Final = 2**63 - 1  # of a sum in the database
 
 
@@ -56,6 +59,16 @@ class UsageQuery(FleetHourQuery):
     sort: Sort = Sort.REQUESTS
 
 
+class StatementQuery(NoQuery):
+    """The period, by default the last hour, the databases, and what the statements with most come first of."""
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    database: Databases | None = None
+    sort: StatementSort = StatementSort.MILLISECONDS
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+
+
 @fleet_view("fleet_usage", "GET", query=UsageQuery, answer=Page[TenantUsage], problems=("not_found",))
 def list_usage(request: TenantRequest) -> dict[str, Any]:
     """Return a page of what each tenant has used in a period, those with most first."""
@@ -76,6 +89,20 @@ def list_usage(request: TenantRequest) -> dict[str, Any]:
 def list_usage_by_hour(request: TenantRequest) -> dict[str, Any]:
     """Return a page of what was used in each hour, the latest first: by one tenant, or by all together."""
     return _hours(request, _tenants(request, request.checked_query.slug))
+
+
+@fleet_view("fleet_statements", "GET", query=StatementQuery, answer=Page[Statement])
+def list_slowest_statements(request: TenantRequest) -> dict[str, Any]:
+    """Return the statements of requests that took longest in a period, by all processes of all machines."""
+    query: StatementQuery = request.checked_query
+    found = list_statements(
+        request.user_session,
+        period_of(query.since or utcnow() - LATELY, query.until),
+        database=query.database,
+        sort=query.sort,
+        limit=query.limit,
+    )
+    return {"items": [describe_statement(total) for total in found], "next": None}
 
 
 @api_view("tenant_usage", "GET", permission=Permission.MEMBERS_MANAGE, query=HourQuery, answer=Page[HourOfUsage])
@@ -121,4 +148,5 @@ def includeme(config: Configurator) -> None:
     """Add the routes."""
     config.add_route("fleet_usage", "/fleet/usage")
     config.add_route("fleet_usage_hours", "/fleet/usage/hours")
+    config.add_route("fleet_statements", "/fleet/statements")
     config.add_route("tenant_usage", "/tenant/usage")

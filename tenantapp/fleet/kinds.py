@@ -22,6 +22,7 @@ from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.worker import Chore
 from tenantapp.usage.ledger import remove_old_usage
+from tenantapp.usage.statement_ledger import remove_old_statements
 
 _OF_TENANTS: Final = (
     CREATE,
@@ -45,6 +46,7 @@ CHORES: Final[tuple[Chore, ...]] = (
     keep_warm,
     remove_expired,
     remove_old_usage,
+    remove_old_statements,
     rehearse_nightly,
     remove_left_clusters,
 )

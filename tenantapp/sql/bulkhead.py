@@ -20,7 +20,7 @@ from typing import Final, cast
 
 from tenantapp.sql.breaker import Health
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.sql.waits import Waits, present, report, report_no_longer
+from tenantapp.sql.waits import WaitObserver, Waits, present, report, report_no_longer
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class Bulkhead:
         self._rest = rest
         self.requests: set[Waits] = set()
         """The waits of the requests that are being served."""
+        self.wait_observers: list[WaitObserver] = []
+        """Are called after each wait. They are added while the application is put together."""
         self._helpers: set[Waits] = set()
         self._lock = threading.Lock()
         self._watchdog: threading.Thread | None = None

@@ -32,24 +32,28 @@ WRITES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 
 def answered(
-    connection: "PostgresConnection", call: Callable[..., Result], *arguments: Any, committing: bool = False
+    connection: "PostgresConnection",
+    call: Callable[..., Result],
+    *arguments: Any,
+    committing: bool = False,
+    statement: object = None,
 ) -> Result:
     """Call the driver and return its result, on a thread of a request or on any other. No wait is without an end."""
     if present() is None:
         return watch.wait_for(connection, call, *arguments, committing=committing)
-    return watched(connection, call, *arguments, committing=committing)
+    return watched(connection, call, *arguments, committing=committing, statement=statement)
 
 
 class _Cursor(psycopg2.extensions.cursor):
     """Reports the wait for the answer to each statement, and counts the rows that it wrote."""
 
     def execute(self, query: Any, vars: Any = None) -> None:
-        answered(self.connection, super().execute, query, vars)
+        answered(self.connection, super().execute, query, vars, statement=query)
         self._count()
         self._check_replicated()
 
     def executemany(self, query: Any, vars_list: Any) -> None:
-        answered(self.connection, super().executemany, query, vars_list)
+        answered(self.connection, super().executemany, query, vars_list, statement=query)
         self._count()
         self._check_replicated()
 
@@ -57,9 +61,9 @@ class _Cursor(psycopg2.extensions.cursor):
         """Call a function of the server."""
         return answered(self.connection, partial(super().callproc, *arguments, **named))
 
-    def copy_expert(self, *arguments: Any, **named: Any) -> None:
+    def copy_expert(self, sql: Any, *arguments: Any, **named: Any) -> None:
         """Copy rows from or to a file, by a statement."""
-        answered(self.connection, partial(super().copy_expert, *arguments, **named))
+        answered(self.connection, partial(super().copy_expert, sql, *arguments, **named), statement=sql)
 
     def copy_from(self, *arguments: Any, **named: Any) -> None:
         """Copy rows from a file into a table."""

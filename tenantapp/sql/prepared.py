@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import psycopg2
 import psycopg2.errors
@@ -122,6 +123,12 @@ class PreparedSelect(LoneSelect[Row]):
         declared = _list(types.get(each) or self._prepared.type_of(each) for each in self._prepared.parameters)
         self._prepare_sql = f"PREPARE {name}{declared} AS {self._prepared.sql}"
         self._execute_sql = f"EXECUTE {name}{_list('%s' for _ in self._prepared.parameters)}"
+        _prepared_selects[self._execute_sql] = self
+
+    @property
+    def sent(self) -> str:
+        """Return the SELECT as PostgreSQL gets it where it is not prepared."""
+        return self._postgres.sql
 
     def _execute(self, connection: Any, cursor: Any, engine: Engine, values: Mapping[str, Any]) -> list[Row]:
         if engine.get_execution_options()[UNPREPARED]:
@@ -165,6 +172,16 @@ class PreparedSelect(LoneSelect[Row]):
         if not connection.info[self._name]:
             cursor.execute(self._prepare_sql)
             connection.info[self._name] = True
+
+
+_prepared_selects: Final[WeakValueDictionary[str, PreparedSelect[Any]]] = WeakValueDictionary()
+
+
+def prepared_text(statement: str) -> str:
+    """Return the SELECT that an EXECUTE of a prepared one stands for. Return any other statement as it is."""
+    if not statement.startswith("EXECUTE ") or (prepared := _prepared_selects.get(statement)) is None:
+        return statement
+    return prepared.sent
 
 
 class CompiledText:

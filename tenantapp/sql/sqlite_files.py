@@ -33,25 +33,32 @@ class _Cursor(sqlite3.Cursor):
 
     connection: "FileConnection"
     is_counted = False
+    statement: str | None = None
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         """Execute a statement. If the database is locked, the statement has done nothing and is tried again."""
-        return watched(self.connection, _patiently, super().execute, self.connection, sql, parameters)
+        self.statement = sql
+        return watched(self.connection, _patiently, super().execute, self.connection, sql, parameters, statement=sql)
 
     def executemany(self, sql: str, parameters: Any, /) -> Any:
-        return watched(self.connection, super().executemany, sql, parameters)
+        self.statement = sql
+        return watched(self.connection, super().executemany, sql, parameters, statement=sql)
 
     def __next__(self) -> Any:
-        return watched(self.connection, super().__next__)
+        return self._fetched(super().__next__)
 
     def fetchone(self) -> Any:
-        return watched(self.connection, super().fetchone)
+        return self._fetched(super().fetchone)
 
     def fetchmany(self, size: int | None = None) -> Any:
-        return watched(self.connection, super().fetchmany, self.arraysize if size is None else size)
+        return self._fetched(super().fetchmany, self.arraysize if size is None else size)
 
     def fetchall(self) -> Any:
-        return watched(self.connection, super().fetchall)
+        return self._fetched(super().fetchall)
+
+    def _fetched(self, fetch: Callable[..., Result], *arguments: Any) -> Result:
+        # SQLite looks for rows when they are fetched, so this is a part of the statement's time.
+        return watched(self.connection, fetch, *arguments, statement=self.statement, fetching=True)
 
     def close(self) -> None:
         """Close the cursor. With RETURNING, the driver does not know the number of rows before all are fetched."""

@@ -4,6 +4,7 @@ The driver's connections (``postgres_connections``, ``sqlite_files``) report whe
 has got its answer. Threads that serve no request, such as those of commands and workers, report nothing.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
     from tenantapp.sql.bulkhead import Bulkhead
 
+log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 BRIEF: Final = 0.1  # part of ``connections.slow``; shorter waits are normal and are not added up
 # What requests spend their waits on: the index in ``Waits.spent``.
@@ -58,8 +60,8 @@ class Waits:
     """The waits of one thread that works for a request."""
 
     __slots__ = (
-        *("_lock", "awaited", "brief", "bulkhead", "committing", "cut_since", "deadline", "ended"),
-        *("parent", "rows", "since", "slow_since", "spent", "suspect", "waited"),
+        *("_lock", "awaited", "brief", "bulkhead", "committing", "cut_since", "deadline", "ended", "executed"),
+        *("fetching", "parent", "rows", "since", "slow_since", "spent", "statement", "suspect", "waited"),
     )
 
     def __init__(self, bulkhead: "Bulkhead", deadline: float, parent: "Waits | None" = None) -> None:
@@ -80,6 +82,12 @@ class Waits:
         self.rows = 0
         """The rows that committed transactions on tenant databases have inserted, updated and deleted."""
         self.committing = False
+        self.statement: object = None
+        """The statement of the present wait, as the driver gets it; None if there is none."""
+        self.fetching = False
+        """Whether the present wait is for more rows of the statement, which was executed before."""
+        self.executed = 0.0
+        """The seconds that the last statement has taken up to now."""
         self.slow_since = 0.0
         """When the request was first seen to be slow, on the monotonic clock; 0 if it is not slow."""
         self.suspect: Health | None = None
@@ -89,10 +97,14 @@ class Waits:
         self.cut_since = 0.0
         """When the last wait that was ended from outside had begun; 0 if there was none."""
 
-    def enter(self, awaited: Awaited, *, committing: bool = False) -> None:
+    def enter(
+        self, awaited: Awaited, *, committing: bool = False, statement: object = None, fetching: bool = False
+    ) -> None:
         """Report that the thread begins to wait."""
         self.awaited = awaited
         self.committing = committing
+        self.statement = statement
+        self.fetching = fetching
         self.since = monotonic()
 
     def leave(self) -> None:
@@ -104,6 +116,16 @@ class Waits:
             self.spent[self.awaited.spends_on] += took
         if took > self.brief:
             self.waited += took
+        if self.bulkhead.wait_observers:
+            self._tell(took)
+
+    def _tell(self, took: float) -> None:
+        self.executed = self.executed + took if self.fetching else took
+        for observer in self.bulkhead.wait_observers:
+            try:
+                observer(self, took)
+            except Exception:
+                log.exception("A wait could not be counted.")
 
     def seconds(self, now: float) -> float:
         """Return how long the request has waited up to ``now`` in all, in seconds."""
@@ -134,6 +156,9 @@ class Waits:
             return True
 
 
+WaitObserver = Callable[[Waits, float], None]
+"""Is called with the waits of a thread, and the seconds that its last wait took. It holds up the thread."""
+
 _present: Final[ContextVar[Waits | None]] = ContextVar("tenantapp_waits", default=None)
 present: Final = _present.get
 """Returns the waits of this thread, or None if it does not work for a request."""
@@ -154,12 +179,19 @@ def take_ended() -> Failure | None:
     return Failure(ended, spoiled=True)
 
 
-def watched(awaited: Awaited, call: Callable[..., Result], *arguments: Any, committing: bool = False) -> Result:
+def watched(
+    awaited: Awaited,
+    call: Callable[..., Result],
+    *arguments: Any,
+    committing: bool = False,
+    statement: object = None,
+    fetching: bool = False,
+) -> Result:
     """Call the driver and return its result. Report the wait if this thread works for a request."""
     waits = present()
     if waits is None:
         return call(*arguments)
-    waits.enter(awaited, committing=committing)
+    waits.enter(awaited, committing=committing, statement=statement, fetching=fetching)
     try:
         return call(*arguments)
     finally:

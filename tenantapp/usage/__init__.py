@@ -1,7 +1,8 @@
-"""What has each tenant used?
+"""What has each tenant used, and what took long?
 
 ``meter`` adds up in the memory of a process, for each tenant and hour. ``observing`` tells it of each request.
 ``ledger`` adds that to the user database, every few seconds, and removes what is old. ``reading`` sums it up.
+``statement_meter``, ``statement_ledger`` and ``statement_reading`` do the same with the statements of requests.
 """
 
 from typing import Any

@@ -9,14 +9,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from threading import Event
 from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import CursorResult, bindparam, column, delete, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import UserBase
-from tenantapp.operations.background import DATABASE_ERRORS, repeat
+from tenantapp.operations.background import DATABASE_ERRORS
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.errors import OutcomeUnknown
 from tenantapp.sql.prepared import LoneSelect
@@ -46,9 +45,8 @@ class Ledger:
         self._meter, self._user_db = meter, user_db
         self._told = 0
 
-    def run(self, stop: Event) -> None:
-        """Write every few seconds until ``stop`` is set, and once more at the end."""
-        repeat(stop, {CANNOT: self.write}, WRITE_EVERY)
+    def write_last(self) -> None:
+        """Write once more, when the process ends. What cannot be written is lost, and the log says so."""
         try:
             self.write()
         except DATABASE_ERRORS as error:

@@ -1,9 +1,10 @@
-"""What each tenant has used in each hour, as rows of the user database."""
+"""What each tenant has used in each hour, and how long statements took, as rows of the user database."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, String
+from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenantapp.identity.models import SLUG_LENGTH, UserBase
@@ -29,3 +30,27 @@ class TenantUsage(UserBase):
     database_microseconds: Mapped[int] = mapped_column(BigInteger)
     bytes_sent: Mapped[int] = mapped_column(BigInteger)
     rows_written: Mapped[int] = mapped_column(BigInteger)
+
+
+class Databases(StrEnum):
+    """Which databases a statement was sent to."""
+
+    USER = "user"
+    TENANTS = "tenants"
+
+
+class StatementUsage(UserBase):
+    """How long a statement of requests took in the hour that begins at ``hour``, by all processes of all machines.
+
+    ``database`` is one of ``Databases``. ``digest`` is that of the text, which has no values in it.
+    """
+
+    __tablename__ = "statement_usage"
+
+    hour: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    database: Mapped[str] = mapped_column(String(20), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    microseconds: Mapped[int] = mapped_column(BigInteger)
+    worst_microseconds: Mapped[int] = mapped_column(BigInteger)

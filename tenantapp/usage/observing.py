@@ -11,8 +11,8 @@ from tenantapp.usage.meter import Meter
 AT_HAND: Final = (list, tuple)  # an answer that is not sent in pieces
 
 
-def counting(meter: Meter, begin: Callable[[], None]) -> Observer:
-    """Return the observer that adds each request to the meter. It calls ``begin`` each time, which must be quick.
+def counting(meter: Meter) -> Observer:
+    """Return the observer that adds each request to the meter.
 
     A request is a tenant's if its view asked for a permission in the tenant, and the tenant may be used now. Those to
     sign in, of accounts and of operators are not.
@@ -22,7 +22,6 @@ def counting(meter: Meter, begin: Callable[[], None]) -> Observer:
         tenant = served.request.served_tenant
         if tenant is None:
             return
-        begin()
         response = served.response
         pieces, length, size = response.app_iter, response.content_length, 0
         if not isinstance(pieces, AT_HAND):

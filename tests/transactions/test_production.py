@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import URL
 
-from tenantapp.usage.models import TenantUsage
+from tenantapp.sql.times import utcnow
+from tenantapp.usage.models import Databases, TenantUsage
+from tenantapp.usage.reading import period_of
+from tenantapp.usage.statement_reading import list_statements
 from tests.installation import Installation, postgres_installation, sqlite_installation
 from tests.nginx import nginx_before
 from tests.ports import free_port
@@ -136,6 +140,9 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
         assert (used.slug, used.requests) == ("acme", len(requests))
         # A node and its words; and its author, whom each of the first clients may write.
         assert 2 * len(written) < used.rows_written <= 2 * len(written) + CLIENTS
+        period = period_of(utcnow() - timedelta(hours=1))
+        calls = {each.text: each.calls for each in list_statements(session, period, database=Databases.TENANTS)}
+        assert sum(number for text, number in calls.items() if text.startswith("INSERT INTO nodes ")) == len(written)
     assert (tmp_path / "stderr").read_text() == f"Starting server in PID {server.process.pid}.\n"
 
 

@@ -8,19 +8,32 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, insert, select
 from webob import Request
 
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.ids import uuid7
+from tenantapp.sql.statement_text import OTHER
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 from tenantapp.tenancy.user_database import user_database
 from tenantapp.testing.clock import Clock
 from tenantapp.usage.ledger import Ledger, remove_old_usage
 from tenantapp.usage.meter import Meter
-from tenantapp.usage.models import TenantUsage
+from tenantapp.usage.models import Databases, StatementUsage, TenantUsage
+from tenantapp.usage.reading import period_of
+from tenantapp.usage.statement_ledger import (
+    KEPT,
+    MOST_ROWS,
+    TOP,
+    StatementLedger,
+    add_statements,
+    remove_old_statements,
+)
+from tenantapp.usage.statement_meter import StatementMeter, TimedStatement, Times
+from tenantapp.usage.statement_reading import StatementSort, StatementTotal, list_statements
 from tests.csv_files import send
 from tests.installation import Client, Installation
 
@@ -160,6 +173,118 @@ def test_processes_add_to_the_same_hours(installation: Installation) -> None:
     for thread in threads:
         thread.join()
     assert {row.requests for row in used(installation).values()} == {20}
+
+
+def statements(installation: Installation, **options: Any) -> list[StatementTotal]:
+    """The statements of this hour."""
+    with installation.registry.user_db.begin(read_only=True) as session:
+        return list_statements(session, period_of(utcnow()), **options)
+
+
+@pytest.fixture
+def measured(installation: Installation) -> Installation:
+    """The same, without statements that were measured before."""
+    installation.registry.statement_ledger.write()
+    with installation.registry.user_db.begin() as session:
+        session.execute(delete(StatementUsage))
+    return installation
+
+
+def test_the_statements_of_requests_are_measured_without_values(measured: Installation) -> None:
+    ada = Client(measured.app).sign_in("ada", "acme")
+    for number in range(3):
+        ada.post("/nodes", {"title": f"Flenders {number}"}, status=201)
+        ada.get("/nodes?q=Flenders", status=200)
+        ada.get("/session", status=200)
+    assert statements(measured) == []
+    measured.registry.statement_ledger.write_sometimes()
+    assert statements(measured) == [], "not yet time for it"
+    measured.registry.statement_ledger.write()
+    found = statements(measured, limit=500)
+    inserts = [each for each in found if each.text.startswith("INSERT INTO nodes ")]
+    assert [(each.database, each.calls) for each in inserts] == [(Databases.TENANTS, 3)]
+    assert 0 < inserts[0].worst_microseconds <= inserts[0].microseconds < 60e6
+    access = [each for each in found if "web_sessions" in each.text and each.text.startswith("SELECT users.id")]
+    assert sum(each.calls for each in access) >= 9, "the prepared ones have their text as well"
+    assert {each.database for each in access} == {Databases.USER}
+    assert {each.calls for each in found if each.text == "COMMIT" and each.database == Databases.TENANTS} == {3}
+    assert "Flenders" not in repr(found)
+    by_calls = statements(measured, sort=StatementSort.CALLS, database=Databases.USER)
+    assert [each.calls for each in by_calls] == sorted((each.calls for each in by_calls), reverse=True)
+    worst = statements(measured, sort=StatementSort.WORST_MILLISECONDS, limit=2)
+    assert worst[0].worst_microseconds == max(each.worst_microseconds for each in found)
+
+
+def times(seconds: float, worst: float, calls: int = 1) -> Times:
+    made = Times()
+    made.calls, made.seconds, made.worst = calls, seconds, worst
+    return made
+
+
+def timed(text: str) -> TimedStatement:
+    return TimedStatement(Databases.TENANTS, text)
+
+
+def test_processes_add_to_the_same_statements(measured: Installation, clock: Clock) -> None:
+    hour = clock.freeze().replace(minute=0, second=0, microsecond=0)
+    taken = {timed(f"SELECT {number}"): times(number + 1, 1) for number in range(TOP + 2)}
+
+    def add() -> None:
+        for _ in range(5):
+            with measured.registry.user_db.begin() as session:
+                add_statements(session, hour, taken)
+
+    threads = [threading.Thread(target=add) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = {each.text: each for each in statements(measured, limit=500)}
+    assert {each.calls for each in found.values()} == {15, 30}
+    assert (found[OTHER].calls, found[OTHER].microseconds) == (30, 45_000_000), "the two that took least"
+    assert len(found) == TOP + 1
+    with measured.registry.user_db.begin() as session:
+        add_statements(session, hour, {timed("SELECT 9"): times(1, 7)})
+        add_statements(session, hour, {timed("SELECT 9"): times(1, 3)})
+    (first, *_) = statements(measured, sort=StatementSort.WORST_MILLISECONDS)
+    assert (first.text, first.worst_microseconds) == ("SELECT 9", 7_000_000)
+
+
+def test_an_hour_has_only_so_many_statements(measured: Installation, clock: Clock) -> None:
+    hour = clock.freeze().replace(minute=0, second=0, microsecond=0)
+    row = {"database": "tenants", "text": "SELECT ?", "calls": 1, "microseconds": 1, "worst_microseconds": 1}
+    with measured.registry.user_db.begin() as session:
+        rows = [{"hour": hour, "digest": str(number), **row} for number in range(MOST_ROWS - 1)]
+        session.execute(insert(StatementUsage), rows)
+        for text in ("SELECT a", "SELECT b", "SELECT a"):
+            add_statements(session, hour, {timed(text): times(1, 1)})
+    found = {each.text: each.calls for each in statements(measured, limit=3)}
+    assert found == {"SELECT a": 2, OTHER: 1, "SELECT ?": 1}
+
+
+def test_statements_are_kept_while_the_user_database_does_not_answer(measured: Installation) -> None:
+    registry, meter = measured.registry, StatementMeter()
+    url = registry.app_settings.user_db_url
+    missing = user_database(url.set(database=f"{url.database}_missing"))
+    meter.give_back({timed("SELECT a"): times(1, 1)})
+    with pytest.raises(UserDatabaseUnavailable):
+        StatementLedger(meter, missing).write()
+    missing.dispose()
+    StatementLedger(meter, registry.user_db).write()
+    assert [(each.text, each.calls) for each in statements(measured)] == [("SELECT a", 1)]
+
+
+def test_old_statements_are_removed_by_workers(measured: Installation, clock: Clock) -> None:
+    registry = measured.registry
+    fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
+    hour = clock.freeze().replace(minute=0, second=0, microsecond=0)
+    with registry.user_db.begin() as session:
+        add_statements(session, hour, {timed("SELECT a"): times(1, 1)})
+    for later, left in ((timedelta(), 1), (timedelta(seconds=1), 0)):
+        clock.freeze(hour + KEPT + later)
+        remove_old_statements(fleet)
+        with registry.user_db.begin(read_only=True) as session:
+            assert session.scalar(select(func.count()).select_from(StatementUsage)) == left
 
 
 def test_old_hours_are_removed_by_workers(installation: Installation, clock: Clock) -> None:

@@ -16,6 +16,7 @@ import type {
   GetFleetOperationsData,
   GetFleetServerData,
   GetFleetServersData,
+  GetFleetStatementsData,
   GetFleetTenantBackupsData,
   GetFleetTenantData,
   GetFleetTenantNewerData,
@@ -40,6 +41,7 @@ import type {
   PostFleetTenantPurgeData,
   PostFleetTenantRestoreData,
   PostFleetTenantUndeleteData,
+  Statement,
   TenantChange,
   TenantRows,
   TenantSize,
@@ -60,6 +62,7 @@ export type {
   MigrationRun,
   Migrations,
   NewerThanBackup,
+  Statement,
   TenantRows,
   TenantUsage,
 };
@@ -89,6 +92,7 @@ const MIGRATIONS: GetFleetMigrationsData["url"] = "/api/v1/fleet/migrations";
 const QUERY: PostFleetQueryData["url"] = "/api/v1/fleet/query";
 const USAGE: GetFleetUsageData["url"] = "/api/v1/fleet/usage";
 const HOURS: GetFleetUsageHoursData["url"] = "/api/v1/fleet/usage/hours";
+const STATEMENTS: GetFleetStatementsData["url"] = "/api/v1/fleet/statements";
 const AUDIT: GetFleetAuditData["url"] = "/api/v1/fleet/audit";
 
 export interface PageOf<T> {
@@ -104,6 +108,8 @@ export const readAudit = (query: Query, signal: AbortSignal) => list<AuditEntry>
 export const readUsage = (query: Query, signal: AbortSignal) => list<TenantUsage>(USAGE, query, signal);
 export const readHours = async (slug: string, since: string, limit: number) =>
   (await read<PageOf<HourOfUsage>>(`${HOURS}?${new URLSearchParams({ slug, since, limit: String(limit) })}`)).items;
+export const readStatements = async (query: Query) =>
+  (await read<PageOf<Statement>>(`${STATEMENTS}?${new URLSearchParams(query)}`)).items;
 export const readTenant = (slug: string) => read<FleetTenant>(fill(TENANT, slug));
 export const readSize = async (slug: string) => (await read<TenantSize>(fill(SIZE, slug))).size;
 export const readOperation = (id: string) => read<FleetOperation>(fill(OPERATION, id));

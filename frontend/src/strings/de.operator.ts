@@ -12,6 +12,7 @@ export const de: OperatorStrings = {
   operations: "Vorgänge",
   migration: "Migration",
   usage: "Nutzung",
+  slowest: "Langsamstes",
   servers: "Server",
   findings: "Befunde",
   query: "Abfrage",
@@ -276,6 +277,18 @@ export const de: OperatorStrings = {
     curve: (requests: number, most: number, at: string, last: string) =>
       `${plural(requests, "Anfrage", "Anfragen")} in den letzten 7 Tagen. Die Stunde mit den meisten, ${number(most)}, begann am ${at}. Zuletzt genutzt in der Stunde ab ${last}.`,
     unused: "In den letzten 7 Tagen wurde keine Anfrage gezählt.",
+  },
+  slow: {
+    help: "Wo die Zeit in Datenbanken blieb: die Anweisungen von Anfragen, aller Prozesse aller Rechner, ohne jeden Wert. Was in den letzten 30 Sekunden endete, kann fehlen.",
+    hour: "1 Stunde",
+    statement: "Anweisung",
+    database: "Datenbank",
+    databases: { user: "der Benutzer", tenants: "der Mandanten" },
+    calls: "Ausgeführt",
+    total: "Zeit insgesamt",
+    worst: "Längste Zeit",
+    none: "Keine Anweisung wurde gemessen",
+    noneHelp: "In diesem Zeitraum gab es keine Anfrage, oder es wird nicht gezählt (usage.keep).",
   },
   server: {
     name: "Name",

@@ -11,6 +11,7 @@ export const en = {
   operations: "Operations",
   migration: "Migration",
   usage: "Usage",
+  slowest: "Slowest",
   servers: "Servers",
   findings: "Findings",
   query: "Query",
@@ -277,6 +278,18 @@ export const en = {
     curve: (requests: number, most: number, at: string, last: string) =>
       `${plural(requests, "request", "requests")} in the last 7 days. The busiest hour began at ${at} and had ${number(most)}. Last used in the hour that began at ${last}.`,
     unused: "No request was counted in the last 7 days.",
+  },
+  slow: {
+    help: "Where the time in databases went: the statements of requests, by all processes of all machines, without any values. What has ended in the last 30 seconds may be missing.",
+    hour: "1 hour",
+    statement: "Statement",
+    database: "Database",
+    databases: { user: "of users", tenants: "of tenants" },
+    calls: "Times executed",
+    total: "Time in all",
+    worst: "Longest time",
+    none: "No statement was measured",
+    noneHelp: "There was no request in this period, or none is counted (usage.keep).",
   },
   server: {
     name: "Name",

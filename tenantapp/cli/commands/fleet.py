@@ -17,6 +17,8 @@ SORTS: Final = {
     "bytes": "bytes_sent",
     "rows": "rows_written",
 }
+# What statements may be sorted by.
+STATEMENT_SORTS: Final = {"total": "milliseconds", "worst": "worst_milliseconds", "calls": "calls"}
 
 
 @click.group()
@@ -146,6 +148,45 @@ def usage(
         raise click.UsageError("Hours are sorted by time. Leave out --sort, or say --by tenant.")
     else:
         usage.show_hours(installation, slug, since, limit, as_json)
+
+
+@fleet.command()
+@click.option(
+    "--by",
+    type=click.Choice(["statement", "tenant"]),
+    default="statement",
+    show_default=True,
+    help="Statements by their time, or tenants by the time that they waited for their database.",
+)
+@click.option(
+    "--since",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    help="How long ago to begin: hours or days, such as 12h or 7d.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(list(STATEMENT_SORTS)),
+    help="With --by statement: what the statements with most come first of.  [default: total]",
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The most lines to show.")
+@json_option
+@pass_installation
+def slowest(installation: Installation, by: str, since: timedelta, sort: str | None, limit: int, as_json: bool) -> None:
+    """Show which statements and tenants took most of the databases' time.
+
+    Statements are those of requests, of all processes and machines. They are shown without any values. An hour counts
+    as a whole, and times of statements are kept for 7 days.
+    """
+    from tenantapp.cli import usage
+
+    if by == "statement":
+        usage.show_statements(installation, since, STATEMENT_SORTS[sort or "total"], limit, as_json)
+    elif sort is not None:
+        raise click.UsageError("Tenants are sorted by the time of their database. Leave out --sort.")
+    else:
+        usage.show_tenants(installation, None, since, SORTS["database"], limit, as_json)
 
 
 @fleet.command()

@@ -8,6 +8,7 @@ export { default as Operation } from "./Operation.vue";
 export { default as OperatorFrame } from "./OperatorFrame.vue";
 export { default as Operations } from "./Operations.vue";
 export { default as Servers } from "./Servers.vue";
+export { default as Slowest } from "./Slowest.vue";
 export { default as Tenant } from "./Tenant.vue";
 export { default as Tenants } from "./Tenants.vue";
 export { default as Usage } from "./Usage.vue";

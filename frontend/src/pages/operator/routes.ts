@@ -22,6 +22,7 @@ export const OPERATOR: RouteRecordRaw = {
     { path: "operations/:id", name: "operator-operation", component: page("Operation"), props: true },
     { path: "migration", name: "operator-migration", component: page("Migration") },
     { path: "usage", name: "operator-usage", component: page("Usage") },
+    { path: "slowest", name: "operator-slowest", component: page("Slowest") },
     { path: "servers", name: "operator-servers", component: page("Servers") },
     { path: "findings", name: "operator-findings", component: page("Findings") },
     { path: "query", name: "operator-query", component: page("FleetQuery") },
