@@ -11,8 +11,8 @@ from pyramid.config import Configurator
 from tenantapp.answers import Page
 from tenantapp.api.query import DEFAULT_LIMIT, MAX_LIMIT, NoQuery, PageQuery, bad_query, page_of
 from tenantapp.api.views import api_view
-from tenantapp.console.answers import HourOfUsage, Statement, TenantUsage
 from tenantapp.console.declarations import fleet_view
+from tenantapp.console.usage_answers import HourOfUsage, Statement, TenantUsage
 from tenantapp.identity.permissions import Permission
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.request import TenantRequest
