@@ -32,16 +32,12 @@ WRITES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 
 def answered(
-    connection: "PostgresConnection",
-    call: Callable[..., Result],
-    *arguments: Any,
-    committing: bool = False,
-    statement: object = None,
+    connection: "PostgresConnection", call: Callable[..., Result], *arguments: Any, committing: bool = False, **of: Any
 ) -> Result:
     """Call the driver and return its result, on a thread of a request or on any other. No wait is without an end."""
     if present() is None:
         return watch.wait_for(connection, call, *arguments, committing=committing)
-    return watched(connection, call, *arguments, committing=committing, statement=statement)
+    return watched(connection, call, *arguments, committing=committing, **of)
 
 
 class _Cursor(psycopg2.extensions.cursor):
