@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, exists, func, select, update
+from sqlalchemy import Select, bindparam, exists, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -32,9 +32,9 @@ from tenantapp.federation.models import DOMAIN_LENGTH, IS_VERIFIED, FederatedIde
 from tenantapp.federation.txt_records import TxtAnswer, TxtRecords
 from tenantapp.identity.administrators import list_mail_addresses
 from tenantapp.identity.audit import record
-from tenantapp.identity.effective import reaches
+from tenantapp.identity.effective import grants_of
 from tenantapp.identity.errors import InvalidValue, NotFound
-from tenantapp.identity.models import Grant, Tenant, TenantState, User
+from tenantapp.identity.models import Tenant, TenantState, User
 from tenantapp.identity.names import clean_reason
 from tenantapp.identity.roles import require_admin
 from tenantapp.identity.tenants import get_tenant, locked_tenant
@@ -225,7 +225,7 @@ def captured_member(session: Session, provider: IdentityProvider, address: str) 
     captured = _provided(checked.rpartition("@")[2]).where(TenantDomain.capture, TenantDomain.missing_since.is_(None))
     if session.scalar(captured.with_only_columns(Tenant.id)) != provider.tenant_id:
         return None
-    is_member = exists(select(Grant.id).where(Grant.tenant_id == provider.tenant_id, reaches(User.id)))
+    is_member = exists(select(grants_of(User.id, literal(provider.tenant_id)).c.id))
     is_known = exists().where(FederatedIdentity.provider_id == provider.id, FederatedIdentity.user_id == User.id)
     return session.scalar(select(User.id).where(User.mail_address == checked, ~User.operator, is_member, ~is_known))
 

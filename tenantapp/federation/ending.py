@@ -9,13 +9,13 @@ from collections import defaultdict
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, select, true, update
+from sqlalchemy import and_, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from tenantapp.credentials.models import Passkey
 from tenantapp.federation.models import FederatedIdentity, IdentityProvider, ProvisionedPerson
 from tenantapp.identity.audit import record
-from tenantapp.identity.effective import reaches
+from tenantapp.identity.effective import grants_of
 from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.members import keeping_admins
 from tenantapp.identity.models import ApiToken, Grant, Tenant, User, WebSession
@@ -31,7 +31,7 @@ def end_provider(session: Session, tenant: Tenant, provider: IdentityProvider) -
     _end_signed_in(session, provider.id)
     for role, people in _given(session, provider.id).items():
         _take(session, tenant, role, people)
-    _release(session, provider.id, true())
+    _release(session, provider.id)
     tenant.identity_provider_id = None
     session.delete(provider)
     session.flush()
@@ -41,7 +41,7 @@ def end_with_tenant(session: Session, tenant: Tenant) -> None:
     """End what the provider of a tenant has given, if it has one. The tenant's row is about to go, with its roles."""
     if tenant.identity_provider_id is not None:
         _end_signed_in(session, tenant.identity_provider_id)
-        _release(session, tenant.identity_provider_id, Grant.tenant_id != tenant.id)
+        _release(session, tenant.identity_provider_id, going=tenant.id)
 
 
 def _end_signed_in(session: Session, provider_id: UUID) -> None:
@@ -75,10 +75,12 @@ def _take(session: Session, tenant: Tenant, role: str, people: list[UUID]) -> No
         return
 
 
-def _release(session: Session, provider_id: UUID, stays: ColumnElement[bool]) -> None:
-    """Let the people whom a provider has made be people like others. ``stays`` is the condition for a role to stay."""
+def _release(session: Session, provider_id: UUID, *, going: UUID | None = None) -> None:
+    """Let the people whom a provider has made be people like others. Their roles in the tenant ``going`` are gone."""
     made = User.identity_provider_id == provider_id
-    has_role = exists(select(Grant.id).where(reaches(User.id), stays))
+    grants = grants_of(User.id)
+    roles = select(grants.c.id)
+    has_role = exists(roles if going is None else roles.where(grants.c.tenant_id != going))
     has_passkey = exists(select(Passkey.id).where(Passkey.user_id == User.id))
     signs_in = User.password_hash.is_not(None) | User.mail_address.is_not(None) | has_passkey
     for user in session.scalars(select(User).where(and_(made, User.enabled, ~User.operator, ~has_role, ~signs_in))):

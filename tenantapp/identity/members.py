@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, exists, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, joinedload
 
 from tenantapp.identity.administrators import list_administrated
-from tenantapp.identity.effective import reaches
+from tenantapp.identity.effective import grants_of
 from tenantapp.identity.errors import LastAdmin
 from tenantapp.identity.grants import get_grant, record_grant, remove_grant
 from tenantapp.identity.models import Grant, Group, Role, Tenant, TenantState, User
@@ -191,5 +191,5 @@ def keeping_admins(session: Session, wanted: ColumnElement[bool]) -> Iterator[No
 
 def tenants_entered_by(user_id: UUID) -> ColumnElement[bool]:
     """Return the condition that a person has a role in a tenant that is not deleted, also by a group."""
-    entered = select(Grant.tenant_id).where(reaches(literal(user_id)))
+    entered = select(grants_of(literal(user_id)).c.tenant_id)
     return Tenant.id.in_(entered) & (Tenant.state != TenantState.DELETED)

@@ -1,16 +1,18 @@
 """Signing in, choosing a tenant, signing out."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import select, update
+from sqlalchemy import event, insert, select, update
 
 from tenantapp.credentials.passwords import hash_password, needs_rehash
 from tenantapp.identity import effective, grants, tenants, users, web_sessions
 from tenantapp.identity.errors import TenantUnfinished
-from tenantapp.identity.models import Tenant, TenantState, User, WebSession
+from tenantapp.identity.models import Grant, Tenant, TenantState, User, WebSession
+from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tests.installation import MEMORY, PASSWORD, Client, Installation
 
@@ -84,6 +86,45 @@ def test_own_and_group_grants_add_up(installation: Installation) -> None:
         assert "content.edit_any" in granted.permissions
         nothing = effective.effective_permissions(session, users.get_user(session, "nobody").id, acme.id)
         assert nothing == effective.Granted((), frozenset())
+
+
+def test_only_the_grants_of_the_person_are_read(installation: Installation) -> None:
+    """And not those of everybody in the tenant, or in all tenants: there may be a million."""
+    with installation.registry.user_db.begin() as session:
+        ed, acme = users.get_user(session, "ed").id, tenants.get_tenant(session, "acme").id
+        others = [{"id": uuid7(), "login": f"other-{number}", "name": "Other"} for number in range(3000)]
+        session.execute(insert(User), others)
+        session.execute(
+            insert(Grant), [{"tenant_id": acme, "user_id": other["id"], "role": "reader"} for other in others]
+        )
+        connection = session.connection()
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            connection.exec_driver_sql("ANALYZE grants")
+        asked: list[Any] = []
+        note: Any = lambda _, __, statement, values, *___: asked.append((statement, values))  # noqa: E731
+        event.listen(connection, "before_cursor_execute", note)
+        assert effective.effective_permissions(session, ed, acme).roles == ("editor",)
+        assert [tenant.slug for tenant in effective.tenants_of(session, ed)] == ["acme"]
+        event.remove(connection, "before_cursor_execute", note)
+        explain = "EXPLAIN (ANALYZE, FORMAT JSON)" if postgresql else "EXPLAIN QUERY PLAN"
+        plans = [connection.exec_driver_sql(f"{explain} {statement}", values).all() for statement, values in asked]
+        session.rollback()
+    assert len(plans) == 2
+    for plan in plans:
+        if postgresql:
+            assert max(_rows_read(plan[0][0][0]["Plan"])) < 20, plan
+        else:
+            of_grants = [step[-1] for step in plan if " grants" in step[-1]]
+            assert len(of_grants) == 2, plan
+            assert all("user_id=?" in step or "group_id" in step for step in of_grants), plan
+
+
+def _rows_read(plan: dict[str, Any]) -> Iterator[float]:
+    """The rows that PostgreSQL has looked at in each step of a plan."""
+    yield plan["Actual Loops"] * (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0))
+    for each in plan.get("Plans", ()):
+        yield from _rows_read(each)
 
 
 @pytest.mark.parametrize(
