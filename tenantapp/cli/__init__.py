@@ -30,6 +30,7 @@ DEFAULT_INI: Final = Path("development.ini")
 OF_DOMAIN: Final = "tenantapp.domain_commands"  # the key in a context's ``meta``
 SOURCES: Final = ("new", "revision")  # they write source code, which others may read
 COMMANDS: Final = {
+    "accept-loss": "tenantapp.cli.commands.databases:accept_loss",
     "audit": "tenantapp.cli.commands.audit:audit",
     "check": "tenantapp.cli.commands.check:check",
     "completion": "tenantapp.cli.commands.completion:completion",

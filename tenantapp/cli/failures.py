@@ -14,7 +14,12 @@ from tenantapp.scaffold.errors import ScaffoldRefused
 from tenantapp.settings import SettingsError
 from tenantapp.sql.errors import OutcomeUnknown, SqlError
 from tenantapp.sql.failures import Cause
-from tenantapp.tenancy.errors import TenancyError, UserDatabaseUnavailable
+from tenantapp.tenancy.errors import (
+    USER_DATABASE_LOST,
+    TenancyError,
+    TenantDatabaseUnavailable,
+    UserDatabaseUnavailable,
+)
 
 
 class CommandFailed(Exception):
@@ -49,6 +54,8 @@ def explained(error: Exception) -> str:
     """Return why a command failed and what to do. Our own errors say it themselves; driver errors are explained."""
     if isinstance(error, UserDatabaseUnavailable) and not isinstance(error, OutcomeUnknown):
         return _user_database_down(error)
+    if isinstance(error, TenantDatabaseUnavailable) and error.failure.cause == Cause.COMMITS_LOST:
+        return error.for_log()
     if isinstance(error, DBAPIError):
         return _statement_failed(error)
     if isinstance(error, TenantBusy):
@@ -58,6 +65,8 @@ def explained(error: Exception) -> str:
 
 def _user_database_down(error: UserDatabaseUnavailable) -> str:
     """Return the reason as well: unlike the people of a tenant, the operator can do something about it."""
+    if error.failure.cause == Cause.COMMITS_LOST:
+        return f"The user database is not complete: {error.failure.reason}. {USER_DATABASE_LOST}"
     reason = first_line(error.__cause__)
     if reason == "unable to open database file":
         return "The user database is missing or cannot be opened; if it was never made, run `tenantapp init`"

@@ -30,6 +30,7 @@ from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.outcomes import Outcome
 from tenantapp.operations.queue import get_operation
 from tenantapp.operations.worker import Worker
+from tenantapp.tenancy.user_database import check_user_database
 from tenantapp.work.visits import is_visit_due
 from tenantapp.work.worker import JobWorker, job_host
 
@@ -68,8 +69,9 @@ def _say_nothing_of_exits(dropped: "sys.UnraisableHookArgs") -> None:
 def work(installation: Installation, jobs: int, until_idle: bool) -> None:
     """Work on operations, ``jobs`` at once, until the process is stopped.
 
-    Raises ``CommandFailed``, and ``SettingsError`` if the domain cannot be loaded.
+    Raises ``CommandFailed``, and ``SettingsError`` if the domain cannot be loaded or the user database lacks commits.
     """
+    check_user_database(installation.settings.user_db_url)
     if installation.fleet.may_declare or not until_idle:
         _ = installation.fleet.declared  # a worker that could not run the domain's code does not start
     gc.set_threshold(COLLECT_AFTER)

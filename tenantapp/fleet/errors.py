@@ -19,6 +19,7 @@ FleetError
 +-- FilesNotCarried         the storage of files does not answer
 +-- HookFailed              a hook of the domain raised an exception
 +-- HookMissing             the domain does not declare a hook any more
++-- LossNotAccepted         a SQLite file is not taken as it is
 """
 
 from tenantapp.operations.errors import FleetError
@@ -158,3 +159,10 @@ class HookMissing(FleetError):
 
     def __init__(self, hook: str, event: str) -> None:
         super().__init__(f"The domain declares no hook {hook} for the event {event} any more.")
+
+
+class LossNotAccepted(FleetError):
+    """No commit is lost, the database is not a SQLite file, or the file is damaged. Nothing was changed."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The loss of {name} is not accepted: {reason}.")

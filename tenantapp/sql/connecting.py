@@ -16,6 +16,7 @@ import psycopg2
 
 from tenantapp.sql.breaker import Health
 from tenantapp.sql.budget import ConnectionBudget
+from tenantapp.sql.commit_counts import check_or_close
 from tenantapp.sql.failures import Cause
 from tenantapp.sql.postgres_connections import CONNECT_TIMEOUT
 from tenantapp.sql.waits import CONNECTING, Waits, present, watched
@@ -24,8 +25,14 @@ Connect = Callable[[], Any]
 
 
 def connect_to_sqlite(connect: Connect, health: Health) -> Any:
-    """Open a SQLite file. The connection knows the health of its database."""
-    return _known(connect(), health)
+    """Open a SQLite file. The connection knows the health of its database.
+
+    Raises the driver's errors, and ``CommitsLost`` if the file lacks commits.
+    """
+    connection = _known(connect(), health)
+    if connection.path:
+        check_or_close(connection, connection.path)
+    return connection
 
 
 def connect_to_postgres(connect: Connect, health: Health, budget: ConnectionBudget) -> Any:

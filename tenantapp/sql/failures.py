@@ -12,6 +12,8 @@ from typing import Final
 import psycopg2
 import psycopg2.extensions
 
+from tenantapp.sql.commit_counts import CommitsLost
+
 REASON_LENGTH: Final = 300  # characters of a driver's message that are kept
 
 
@@ -30,6 +32,7 @@ class Cause(StrEnum):
     FULL = "full"  # disk, memory, or connections
     DAMAGED = "damaged"
     FAILED = "failed"  # an error of the operating system, or an internal error of the database
+    COMMITS_LOST = "commits_lost"  # a SQLite file lacks commits, because its write-ahead log is gone
     WRONG_TENANT = "wrong_tenant"  # the database holds somebody else's data
     NOT_SERVED = "not_served"  # the state of the tenant forbids service
 
@@ -123,6 +126,8 @@ def failure_of(error: BaseException | None, *, connecting: bool = False, read_on
     With ``connecting``, the error came while a connection was made, so no statement can be the cause. With
     ``read_only``, the transaction was begun as read-only, so a refused write is an error of our own code.
     """
+    if isinstance(error, CommitsLost):
+        return Failure(Cause.COMMITS_LOST, _reason_of(error), spoiled=True)
     if isinstance(error, NoAnswer):
         return Failure(Cause.SILENT, _reason_of(error), spoiled=True)
     if isinstance(error, NotReplicated):

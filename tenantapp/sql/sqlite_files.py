@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import Pool
 
+from tenantapp.sql.commit_counts import count_commit
 from tenantapp.sql.failures import SqliteCommitInDoubt
 from tenantapp.sql.waits import TENANT_DATABASES, report_rows, watched
 
@@ -85,6 +86,7 @@ class FileConnection(sqlite3.Connection):
         # Nothing was read from the file yet.
         self.path: str = super().execute("PRAGMA database_list").fetchone()[2]
         self.state = _state(self.path)
+        self._changes = 0  # rows that were changed until the last transaction ended
 
     def cursor(self, factory: Any = _Cursor) -> Any:
         """Return a cursor that reports waits."""
@@ -98,14 +100,22 @@ class FileConnection(sqlite3.Connection):
         """Commit. Raises ``SqliteCommitInDoubt`` if writing or syncing the file failed.
 
         In this case the last page may be in the write-ahead log, and the commit counts when the log is read again.
-        After any other failure nothing is kept.
+        After any other failure nothing is kept. Raises ``CommitsLost`` if the file lacks commits that were made before.
         """
+        has_changed = self.in_transaction and self.total_changes != self._changes
+        counted = count_commit(self, self.path) if has_changed and self.path else None
         try:
             watched(_Commit(self.health, self.spends_on), super().commit, committing=True)
+            if counted is not None:
+                counted.confirm()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
                 raise SqliteCommitInDoubt(str(error)) from error
             raise
+        finally:
+            if counted is not None:
+                counted.close()
+        self._changes = self.total_changes
         if self.rows:
             report_rows(self)
 
@@ -113,6 +123,7 @@ class FileConnection(sqlite3.Connection):
         """Roll back."""
         self.rows = 0
         super().rollback()
+        self._changes = self.total_changes
 
     def cut(self) -> None:
         """Interrupt the statement that runs, or that waits for a lock."""

@@ -17,7 +17,7 @@ from tenantapp.tenancy.observing import add_observing_tween, observe_requests
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
-from tenantapp.tenancy.user_database import user_database
+from tenantapp.tenancy.user_database import check_user_database, user_database
 
 AFTER_ALL: Final = 100  # the order of a configuration action that runs after all others
 
@@ -25,9 +25,10 @@ AFTER_ALL: Final = 100  # the order of a configuration action that runs after al
 def includeme(config: Configurator) -> None:
     """Put the databases and the ``bulkhead`` on the registry. Set the request factory and the matching of routes.
 
-    ``request_observers`` are called after each request, see ``observing``.
+    ``request_observers`` are called after each request, see ``observing``. Raises ``UserDatabaseIncomplete``.
     """
     settings: Settings = config.registry.app_settings
+    check_user_database(settings.user_db_url)
     config.registry.request_observers = []
     config.registry.bulkhead = Bulkhead(
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline

@@ -32,6 +32,9 @@ from typing import Final
 from tenantapp.sql.errors import DatabaseSlow, DatabaseUnavailable, OutcomeUnknown
 from tenantapp.sql.failures import Cause, Failure
 
+USER_DATABASE_LOST: Final = (
+    "Put the file or its log back, or restore a copy; to use what is left, run `tenantapp accept-loss --user-database`"
+)
 _UNREACHABLE: Final = Failure(Cause.UNREACHABLE)
 
 
@@ -181,6 +184,10 @@ class UserDatabaseUnavailable(TenancyError, DatabaseUnavailable):
         super().__init__(f"The service is {'read-only' if read_only else 'not available'} right now.")
         self.failure = failure
 
+    def for_log(self) -> str:
+        line = super().for_log()
+        return f"{line}. {USER_DATABASE_LOST}" if self.failure.cause == Cause.COMMITS_LOST else line
+
 
 class UserDatabaseSlow(DatabaseSlow, UserDatabaseUnavailable):
     """The user database is slow, and too many requests are waiting for it."""
@@ -209,6 +216,15 @@ class TenantDatabaseUnavailable(TenancyError, DatabaseUnavailable):
     @property
     def database(self) -> str:  # type: ignore[override]
         return f"tenant {self.slug} on server {self.server}" if self.server else f"tenant {self.slug}"
+
+    def for_log(self) -> str:
+        line = super().for_log()
+        if self.failure.cause != Cause.COMMITS_LOST:
+            return line
+        return (
+            f"{line}. Put the file or its log back; or restore a backup: `tenantapp tenants restore {self.slug}`; or"
+            f" serve what is left: `tenantapp accept-loss {self.slug}`"
+        )
 
     def log_fields(self) -> dict[str, str]:
         return {"tenant": self.slug, "server": self.server, **super().log_fields()}

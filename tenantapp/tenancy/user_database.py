@@ -1,13 +1,29 @@
 """The factory of the user database."""
 
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from tenantapp.settings import SettingsError
+from tenantapp.sql.commit_counts import what_is_lost
 from tenantapp.sql.engines import PROBE_PAUSE, make_engine
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import user_database_failed
+from tenantapp.tenancy.errors import USER_DATABASE_LOST, user_database_failed
 from tenantapp.tenancy.servers import database_url, through
+
+
+class UserDatabaseIncomplete(SettingsError):
+    """The user database is a SQLite file that lacks commits. The message says what to do."""
+
+
+def check_user_database(url: URL) -> None:
+    """Raise ``UserDatabaseIncomplete`` if the user database is a SQLite file that lacks commits."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    lost = what_is_lost(Path(url.database))
+    if lost is not None:
+        raise UserDatabaseIncomplete(f"The user database is not complete: {lost}. {USER_DATABASE_LOST}")
 
 
 def user_database(

@@ -130,6 +130,20 @@ class TestBundles:
         assert not (ini.parent / "other").exists()
 
 
+class TestAcceptLoss:
+    def test_a_user_database_that_was_copied_alone(
+        self, done: Command, run: Command, failed: Callable[..., str], ini: Path
+    ) -> None:
+        assert run("accept-loss").status == run("accept-loss", "acme", "--user-database").status == 2
+        assert "no commit is lost" in failed("accept-loss", "--user-database")
+        (ini.parent / "user.sqlite-count").unlink()
+        assert "tenantapp accept-loss --user-database" in failed("users", "list")
+        assert "copied alone" in failed("worker", "--until-idle")
+        assert "Accepted for the user database" in done("accept-loss", "--user-database", "--yes").out
+        (entry, *_) = done("fleet", "audit", "--json").json["items"]
+        assert entry["action"] == "loss.accept"
+
+
 class TestNewEpoch:
     def epochs(self, result: Result) -> dict[str, str]:
         return {item["tenant"]: item["epoch"] for item in result.json["items"]}

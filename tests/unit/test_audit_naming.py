@@ -18,7 +18,7 @@ NAMELESS = {
     "database", "days", "default_role", "delivery", "domain", "entries", "error", "event", "expired", "expires_at",
     "export", "extensions", "factor", "factor_values", "factors", "failed", "failing_since", "failures", "file",
     "files", "grants", "group", "hook", "id", "impersonation_forbidden", "initial", "invitation", "issuer", "job",
-    "keep_days", "key", "kind", "left", "mailed", "mark", "operation", "operations", "operations_cancelled",
+    "keep_days", "key", "kind", "left", "lost", "mailed", "mark", "operation", "operations", "operations_cancelled",
     "operator", "original", "passkey", "passwords", "permission", "permissions", "person", "problem", "purge_after",
     "read_only", "record", "rehearsal", "removed", "resources", "revision", "role", "roles", "rows",
     "second_factor_required", "secret", "server", "service_accounts", "session", "sessions", "source", "source_slug",

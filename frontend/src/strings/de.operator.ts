@@ -510,6 +510,7 @@ export const de: OperatorStrings = {
       "fleet.cancel_job": "Auftrag eines Mandanten abgebrochen",
       "fleet.rotate_secret": "Passwörter von Datenbankrollen geändert",
       "migrate.run": "Mandanten migriert",
+      "loss.accept": "Datenbank trotz verlorener Änderungen übernommen",
       "init.run": "Datenbanken vorbereitet",
       "sweep.run": "Abgelaufenes gelöscht",
       "passwords.load": "Kompromittierte Passwörter geladen",

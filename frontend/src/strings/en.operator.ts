@@ -512,6 +512,7 @@ export const en = {
       "fleet.cancel_job": "Cancelled a tenant’s job",
       "fleet.rotate_secret": "Changed the passwords of database roles",
       "migrate.run": "Migrated tenants",
+      "loss.accept": "Took a database as it is, though commits are lost",
       "init.run": "Prepared the databases",
       "sweep.run": "Deleted what had expired",
       "passwords.load": "Loaded breached passwords",

@@ -1,10 +1,12 @@
-"""Commands for the databases themselves: ``init``, ``revision``, ``sweep``."""
+"""Commands for the databases themselves: ``init``, ``revision``, ``sweep``, ``accept-loss``."""
 
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from tenantapp.cli.completing import slugs as slug_names
 from tenantapp.cli.installation import Installation, pass_installation
 
 if TYPE_CHECKING:
@@ -109,3 +111,27 @@ def _sweep_audit_trail(installation: Installation) -> None:
     keep_unsent = installation.settings.audit_stream is not None
     count = sweep_trail(installation.fleet.user_db, key, timedelta(days=days), keep_unsent=keep_unsent)
     click.echo(f"{count} old {'entry' if count == 1 else 'entries'} of the audit trail deleted.")
+
+
+@click.command()
+@click.argument("slug", required=False, shell_complete=slug_names)
+@click.option("--user-database", "people", is_flag=True, help="The user database instead of that of a tenant.")
+@click.option("--yes", "confirmed", is_flag=True, help="Do not ask for confirmation.")
+@pass_installation
+def accept_loss(installation: Installation, slug: str | None, people: bool, confirmed: bool) -> None:
+    """Use a SQLite database that lacks commits as it is.
+
+    A database whose write-ahead log was removed or replaced, or that was copied without it, is not used: the last
+    commits are missing. Look for the file FILE-wal and put it back, or restore a backup. If there is neither, this
+    command accepts what is left. It checks that the file is sound, and clients read everything again.
+    """
+    from tenantapp.cli.output import ask
+    from tenantapp.fleet.reconciling.lost_commits import accept_loss, accept_loss_of_people
+
+    if (slug is not None) == people:
+        raise click.UsageError("Name a tenant, or give --user-database.")
+    name = "the user database" if slug is None else f"the tenant {slug}"
+    if not confirmed and sys.stdin.isatty():
+        ask(f"Give up what {name} has lost?")
+    lost = accept_loss_of_people(installation.fleet) if slug is None else accept_loss(installation.fleet, slug)
+    click.echo(f"Accepted for {name}: {lost}.")

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, ProvisioningFailed, ReadingFailed
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import first_line
+from tenantapp.sql.commit_counts import check_or_close
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 from tenantapp.sql.role_passwords import connect_as_role
 
@@ -244,6 +245,8 @@ def _on_sqlite_read(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {MIGRATION_WAIT * 1000:.0f}")
     connection.execute("PRAGMA query_only = ON")
+    if path := connection.execute("PRAGMA database_list").fetchone()[2]:
+        check_or_close(connection, path, alone=True)
 
 
 def take_advisory_lock(connection: Connection, name: str, wait: float, lock: ColumnElement[bool]) -> None:

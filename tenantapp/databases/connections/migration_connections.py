@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import create_engine, event, func
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
@@ -25,9 +25,18 @@ from tenantapp.databases.connections.maintenance_engines import (
 from tenantapp.databases.errors import MigrationFailed
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
+from tenantapp.sql.commit_counts import check_or_close, count_commit, is_counted
 from tenantapp.sql.postgres_connections import CONNECT_ARGUMENTS
 from tenantapp.sql.role_passwords import connect_as_role
 from tenantapp.sql.silence import statements_take
+
+
+class _Begun(NamedTuple):
+    """What tells whether a transaction on a SQLite file changes something."""
+
+    user_version: int
+    schema_version: int
+    changes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +109,47 @@ def _sqlite_engine() -> Engine:
     engine = create_engine("sqlite+pysqlite://", poolclass=NullPool, hide_parameters=True)
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _on_sqlite_connect)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+class _CountedConnection(sqlite3.Connection):
+    """The driver's connection. Its commits are counted if those of the file are, and a revision cannot change that."""
+
+    path = ""
+    begun: _Begun | None = None
+
+    def has_begun(self) -> None:
+        """Note what the file is like at the beginning of a transaction."""
+        self.begun = self._now()
+
+    def commit(self) -> None:
+        """Commit. Raises ``CommitsLost`` and ``sqlite3.Error``."""
+        counts = self.in_transaction and self.begun not in (None, self._now()) and is_counted(self.path)
+        counted = count_commit(self, self.path, self.begun.user_version) if counts and self.begun else None
+        try:
+            super().commit()
+            if counted is not None:
+                counted.confirm()
+        finally:
+            if counted is not None:
+                counted.close()
+
+    def _now(self) -> "_Begun":
+        version, schema = (self.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "schema_version"))
+        return _Begun(version, schema, self.total_changes)
+
+
+def _opened(connection: Any) -> Any:
+    connection.path = connection.execute("PRAGMA database_list").fetchone()[2]
+    check_or_close(connection, connection.path, alone=True)
+    return connection
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    driver: Any = connection.connection.dbapi_connection
+    driver.has_begun()
 
 
 def _connect(dialect: Dialect, *_: object) -> Any:
@@ -109,7 +157,7 @@ def _connect(dialect: Dialect, *_: object) -> Any:
     url, limits = _wanted.get()
     if url.get_backend_name() == "sqlite":
         arguments, keywords = dialect.create_connect_args(url)
-        return dialect.connect(*arguments, timeout=limits.wait, **keywords)
+        return _opened(dialect.connect(*arguments, timeout=limits.wait, factory=_CountedConnection, **keywords))
     return _driver_connect(dialect, url, limits)
 
 

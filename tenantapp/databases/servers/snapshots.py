@@ -22,6 +22,7 @@ from tenantapp.databases.servers.durable_files import sync
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
+from tenantapp.sql.commit_counts import lift_count, note_count
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
 PREFIX: Final = "snapshot_"
@@ -152,7 +153,10 @@ class SqliteSnapshot(Snapshot):
         with self._translated(PuttingBackFailed):
             # Replacing the file would leave the write-ahead log of the old one, which SQLite would apply to the new
             # one. So all pages are written in one transaction, which other connections see as any other transaction.
+            number = lift_count(self._path, self._copy)
             copy_pages(self._copy, self._path, self._name, WAIT)
+            if number is not None:
+                note_count(self._path, number)
             self._copy.unlink(missing_ok=True)
 
     @checkpoint("file.drop_snapshot")

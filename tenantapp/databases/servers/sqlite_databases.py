@@ -17,11 +17,12 @@ from tenantapp.databases.servers.durable_files import UNFINISHED, publish, remov
 from tenantapp.databases.servers.templates import PREFIX as TEMPLATE_PREFIX
 from tenantapp.databases.servers.templates import Template
 from tenantapp.operations.checkpoints import checkpoint
+from tenantapp.sql import commit_counts
 from tenantapp.tenancy.models import TenantIdentity
 from tenantapp.tenancy.servers import SqliteServer, sqlite_url
 
 PREFIXES: Final = (TENANT_PREFIX, TEMPLATE_PREFIX, SCRATCH_PREFIX)
-SUFFIXES: Final = ("-wal", "-shm", "-journal")
+SUFFIXES: Final = ("-wal", "-shm", "-journal", commit_counts.SUFFIX)
 ABANDONED_AFTER: Final = 3600.0  # seconds
 MARK: Final = ".tenantapp"  # the file that says which installation's directory it is
 LOCK_WAIT: Final = 60.0  # seconds
@@ -104,6 +105,7 @@ class SqliteDatabases(ServerDatabases):
             _write_mark(path.with_name(MARK), mark)
             with unfinished(path) as new:
                 yield new
+                commit_counts.forget_count(new)
                 if path.exists():
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
                 publish(new, path)

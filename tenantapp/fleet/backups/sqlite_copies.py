@@ -8,6 +8,7 @@ from typing import Final
 from tenantapp.databases.servers.durable_files import publish, remove_unfinished, unfinished
 from tenantapp.databases.servers.sqlite_pages import copy_pages, finish_copy
 from tenantapp.fleet.errors import BackupFailed
+from tenantapp.sql.commit_counts import forget_count
 
 WAIT: Final = 60.0  # seconds to wait for writers
 
@@ -33,5 +34,6 @@ def restore(path: Path, chunks: Iterable[bytes]) -> None:
         with unfinished(path) as new:
             with new.open("wb") as stream:
                 stream.writelines(chunks)
+            forget_count(new)
             publish(new, path)
     remove_unfinished(path)
