@@ -35,6 +35,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.api")
     config.include("tenantapp.mail")
     config.include("tenantapp.credentials")
+    config.include("tenantapp.limiting")
     config.include("tenantapp.files")
     config.include("tenantapp.resources")
     config.include("tenantapp.webhooks")

@@ -22,6 +22,7 @@ from tenantapp.setting_types import (
     origins,
     package,
     pgbouncer_url,
+    rates,
     redis_url,
     retention,
     secret,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from tenantapp.email_addresses import Mailbox
-    from tenantapp.setting_types import ArchiveName
+    from tenantapp.setting_types import ArchiveName, Rate
 
 BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
@@ -140,7 +141,7 @@ class Settings:
         "throttle.store",
         redis_url,
         None,
-        "URL of a Redis that counts attempts to sign in; by default the user database",
+        "URL of a Redis that counts attempts to sign in, and requests; by default the user database, and each machine",
         repr=False,
     )
     throttle_per_address: int = setting(
@@ -154,6 +155,20 @@ class Settings:
         number(int, 1, 1_000_000, "attempts"),
         "600",
         "failed sign-ins, and requests of each other kind, in a minute after which all unknown devices have to wait",
+    )
+    limits_address: "tuple[Rate, ...]" = setting(
+        "limits.address", rates, "none", "requests from one address, such as 600/minute; none: they are not limited"
+    )
+    limits_person: "tuple[Rate, ...]" = setting(
+        "limits.person", rates, "none", "requests of one person, in all their sessions and with all their tokens"
+    )
+    limits_token: "tuple[Rate, ...]" = setting("limits.token", rates, "none", "requests with one API token")
+    limits_tenant: "tuple[Rate, ...]" = setting("limits.tenant", rates, "none", "requests in one tenant")
+    shed_after: float = setting(
+        "shed.after",
+        number(float, 0, 3600, "seconds"),
+        "10",
+        "seconds in the queue of the server after which a request is not begun any more; 0: each is begun",
     )
     session_idle_timeout: int = setting(
         "session.idle_timeout",

@@ -1,4 +1,7 @@
-"""The parsers of settings. Each raises ``ValueError`` with a predicate whose subject is the setting's name."""
+"""The parsers of settings. Each raises ``ValueError`` with a predicate whose subject is the setting's name.
+
+Long: the parsers stand together, as the settings do.
+"""
 
 import math
 import re
@@ -26,6 +29,10 @@ EXTENSION: Final = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
 ARCHIVERS: Final = ("pgbackrest",)
 STANZA: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+RATE: Final = re.compile(r"([0-9]{1,12}) ?/ ?([0-9]{1,7} ?)?(second|minute|hour|day)s?")
+UNITS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+MOST_REQUESTS: Final = 1_000_000_000
+LONGEST_WINDOW: Final = 31 * 86400  # seconds
 
 
 class ArchiveName(NamedTuple):
@@ -160,6 +167,26 @@ def web_address(value: str) -> str:
             "must be like https://app.example.com or http://localhost:6543: in lower case, without a query"
         )
     return address
+
+
+class Rate(NamedTuple):
+    """A limit: at most so many requests in so many seconds."""
+
+    most: int
+    seconds: int
+
+
+def rates(value: str) -> tuple[Rate, ...]:
+    """Return limits, separated by commas: ``600/minute, 20/second``, or none: ``none``. Raises ``ValueError``."""
+    if value == "none":
+        return ()
+    matches = [RATE.fullmatch(part.strip().lower()) for part in value.split(",")]
+    found = tuple(Rate(int(match[1]), int(match[2] or 1) * UNITS[match[3]]) for match in matches if match)
+    if len(found) < len(matches) or len({rate.seconds for rate in found}) < len(found):
+        raise ValueError("must be like 600/minute, or like 20/second, 5000/2 hours with another time each; or none")
+    if any(not 1 <= rate.most <= MOST_REQUESTS or not 1 <= rate.seconds <= LONGEST_WINDOW for rate in found):
+        raise ValueError(f"must have from 1 to {MOST_REQUESTS} requests, in at most 31 days")
+    return found
 
 
 def media_types(value: str) -> frozenset[str]:

@@ -136,6 +136,7 @@ def run_batch(request: TenantRequest) -> Any:
     parts = request.checked_body.requests
     if len(parts) > settings.api_batch:
         raise ApiError(413, "batch_too_large", f"A batch may have at most {settings.api_batch} parts.")
+    request.charge(len(parts) - 1)
     if request.checked_body.only_reads and "tenant_session" not in request.__dict__:
         request.writes = None  # so that it waits for no writer, and none for it
     answers: list[dict[str, Any]] = []

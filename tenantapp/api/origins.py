@@ -23,7 +23,7 @@ SENT: Final = (
 )
 EXPOSED: Final = (
     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Idempotency-Replayed", "Link", "Location"),
-    *("Retry-After", "WWW-Authenticate", "X-Request-ID"),
+    *("RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
 )
 MAX_AGE: Final = "600"  # seconds for which a browser keeps the answer of a preflight
 

@@ -14,7 +14,11 @@ from tenantapp.tenancy.user_database import user_database
 
 
 def includeme(config: Configurator) -> None:
-    """Install the security policy, put ``access_reader`` and ``lifetimes`` on the registry, and guard the views."""
+    """Install the security policy, put ``access_reader`` and ``lifetimes`` on the registry, and guard the views.
+
+    Each of ``access_observers`` is called with a request and its access, before anything else uses the access. What it
+    raises becomes the answer.
+    """
     settings: Settings = config.registry.app_settings
     config.include("tenantapp.identity.declared_rights")
     lifetimes = lifetimes_of(settings)
@@ -29,6 +33,7 @@ def includeme(config: Configurator) -> None:
         lifetimes.idle,
     )
     config.registry.access_reader = reader
+    config.registry.access_observers = []
     config.registry.lifetimes = lifetimes
     config.registry.security_policy = SecurityPolicy()
     config.set_security_policy(config.registry.security_policy)

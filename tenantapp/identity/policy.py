@@ -68,6 +68,9 @@ class SecurityPolicy:
         access = self._find(request) if request.part_of is None else self.identity(request.part_of)
         if access is not None:
             request.identified(access)
+            if request.part_of is None:
+                for observe in request.registry.access_observers:
+                    observe(request, access)
         return access
 
     def _find(self, request: TenantRequest) -> Access | None:

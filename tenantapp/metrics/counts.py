@@ -73,6 +73,9 @@ class Counts:
                         "Requests that waited for a connection and got none.",
                         ["server"],
                     ),
+                    ("tenantapp_requests_limited", "Requests beyond a limit, by what was limited.", ["by"]),
+                    ("tenantapp_requests_uncounted", "Requests that no limit counted: its store was away.", []),
+                    ("tenantapp_requests_shed", "Requests that had waited too long to be begun.", []),
                     ("tenantapp_requests_refused", "Requests not let in to a slow database.", []),
                     ("tenantapp_requests_ended", "Requests that were ended to free a thread.", []),
                     ("tenantapp_requests_overdue", "Waits for a database without an answer in time.", []),
@@ -140,6 +143,11 @@ class Counts:
         self._slow.set(numbers.slow)
         for name in ("refused", "ended", "overdue"):
             self._grown.to(f"tenantapp_requests_{name}", getattr(numbers, name))
+        limited = registry.limiter.numbers()
+        for kind, refused in limited.refused.items():
+            self._grown.to("tenantapp_requests_limited", refused, kind)
+        self._grown.to("tenantapp_requests_uncounted", limited.uncounted)
+        self._grown.to("tenantapp_requests_shed", limited.shed)
         self._threads.set(registry.app_settings.threads)
         self._threads_busy.set(len(bulkhead.requests))
         self._processes.set(1)

@@ -6,22 +6,19 @@ and goes on in the files of that slot. So there are never more than there were p
 https://prometheus.github.io/client_python/multiprocess/
 """
 
-import fcntl
 import json
 import os
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from prometheus_client import values
 from prometheus_client.mmap_dict import _read_all_values
 
+from tenantapp.process_slots import is_alone, make_own_directory, slot_ended, slot_locks, take_slot
+
 ENVIRONMENT: Final = "PROMETHEUS_MULTIPROC_DIR"  # in which prometheus_client looks for the directory
-LOCK: Final = "slot_{}.lock"
 ALL: Final = "*"
 HEAD: Final = 8  # bytes at the beginning of a file
 PRESENT: Final = "gauge_live*"  # what processes say of their present, such as connections in use
@@ -38,12 +35,10 @@ class Slot:
 
         Raises ``OSError``, also if the directory belongs to somebody else.
         """
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
-            raise PermissionError(0, "the directory belongs to somebody else", str(directory))
+        make_own_directory(directory)
         self.directory = directory
-        self.number, self._lock = next(_free_slots(directory))
-        if _is_alone(directory, self.number):
+        self.number, self._lock = take_slot(directory)
+        if is_alone(directory, self.number):
             _remove_ended(directory, ALL)
             _remove(directory, ALL, self.number)
         _remove(directory, PRESENT, self.number)
@@ -60,45 +55,9 @@ class Slot:
         _remove_ended(self.directory, PRESENT)
 
 
-def _free_slots(directory: Path) -> Iterator[tuple[int, IO[bytes]]]:
-    for number in count():
-        file = (directory / LOCK.format(number)).open("ab")
-        if _lock(file):
-            yield number, file
-        else:
-            file.close()
-
-
-def _lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def _ended(path: Path) -> Iterator[bool]:
-    """Yield whether no process has the slot of this lock. None takes it until the block ends."""
-    with path.open("ab") as file:
-        yield _lock(file)
-
-
-def _locks(directory: Path) -> dict[int, Path]:
-    return {int(path.stem.removeprefix("slot_")): path for path in directory.glob(LOCK.format("*"))}
-
-
-def _is_alone(directory: Path, slot: int) -> bool:
-    for number, path in _locks(directory).items():
-        with _ended(path) as ended:
-            if number != slot and not ended:
-                return False
-    return True
-
-
 def _remove_ended(directory: Path, kind: str) -> None:
-    for number, path in _locks(directory).items():
-        with _ended(path) as ended:
+    for number, path in slot_locks(directory).items():
+        with slot_ended(path) as ended:
             if ended:
                 _remove(directory, kind, number)
 

@@ -22,13 +22,14 @@ class Awaited:
     """A body that has not been received.
 
     To call it, or to read from it, says that the application wants the body, and raises ``BlockingIOError``.
-    ``limit`` is the most bytes that it wants, if it has said so. The application finds this object in the environment
-    as ``tenantapp.await_body``.
+    ``limit`` is the most bytes that it wants, if it has said so. ``counted`` is what it has counted the request for.
+    The application finds this object in the environment as ``tenantapp.await_body``.
     """
 
     def __init__(self) -> None:
         self.is_wanted = False
         self.limit: int | None = None
+        self.counted: set[str] = set()
 
     def __call__(self, limit: int | None = None) -> NoReturn:
         self.is_wanted, self.limit = True, limit
@@ -52,6 +53,7 @@ class Question:
         channel, awaited = self._channel, Awaited()
         try:
             answer = self._ask(awaited)
+            self._request.counted = frozenset(awaited.counted)
             if answer is not None:
                 channel.refuse(answer)
             elif self._request.bound(channel.server.largest if awaited.limit is None else awaited.limit):
@@ -59,6 +61,7 @@ class Question:
             else:
                 channel.refuse(TooLarge(""))
         finally:
+            channel.accepted_late = 0.0
             channel.server.has_finished()
 
     def cancel(self) -> None:

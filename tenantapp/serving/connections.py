@@ -10,10 +10,13 @@ example 401 or 413, or says that it wants to read it (``asking.py``).
 """
 
 import logging
+import socket
+import struct
+import sys
 from dataclasses import dataclass
 from threading import RLock
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
@@ -24,6 +27,10 @@ from tenantapp.serving.outgoing import Outgoing
 from tenantapp.serving.refusals import Answer, NoRoom, TimedOut, refusal
 
 log = logging.getLogger(__name__)
+WAITED: Final = "tenantapp.waited"
+COUNTED: Final = "tenantapp.counted"
+TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
+LAST_DATA: Final = 52  # where struct tcp_info of Linux has the milliseconds since data was received
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,13 @@ class Task(WSGITask):
     """A request that a thread answers."""
 
     chunked_response: bool
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the environment. It says how long the request has waited, and what it was counted for."""
+        environ: dict[str, Any] = super().get_environment()
+        environ[WAITED] = monotonic() - self.request.arrived + (self.channel.accepted_late or 0.0)
+        environ[COUNTED] = self.request.counted
+        return environ
 
     def build_response_header(self) -> bytes:
         """Return the head of the answer. It closes the connection if the server keeps none."""
@@ -99,6 +113,8 @@ class Channel(HTTPChannel):
         self.begun = self.moved = monotonic()
         self.deadline = self.begun + self.limits.head
         self.asking = self.lingering = False
+        self.accepted_late: float | None = None
+        """Seconds that the first request was here before the connection was accepted, if that is known already."""
         super().__init__(server, sock, addr, adj, map=map)
         self.outbufs = [Outgoing()]
         self.sendbuf_len = PIECE  # not the socket's: that may be megabytes, read again for each send
@@ -110,6 +126,8 @@ class Channel(HTTPChannel):
     def recv(self, size: int) -> bytes:
         """Receive some bytes."""
         data: bytes = super().recv(size)
+        if data and self.accepted_late is None:
+            self.accepted_late = seconds_since_data(self.socket)
         self._move(len(data))
         return data
 
@@ -182,6 +200,7 @@ class Channel(HTTPChannel):
         try:
             super().service()
         finally:
+            self.accepted_late = 0.0
             self.server.has_finished()
 
     def cancel(self) -> None:
@@ -266,3 +285,18 @@ class Channel(HTTPChannel):
             self.refuse(TimedOut(""))
         else:
             self.handle_close()
+
+
+def seconds_since_data(connection: Any) -> float:
+    """Return how long ago the last data of a connection arrived, if the system says so.
+
+    What waits to be accepted waits in the system. Only there it is known for how long.
+    """
+    if TCP_INFO is None or sys.platform != "linux":
+        return 0.0
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, LAST_DATA + 4)
+    except OSError:
+        return 0.0
+    milliseconds: int = struct.unpack_from("=I", info, LAST_DATA)[0] if len(info) >= LAST_DATA + 4 else 0
+    return milliseconds / 1000

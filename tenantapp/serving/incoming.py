@@ -3,6 +3,7 @@
 import copy
 import re
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -27,6 +28,16 @@ class Request(HTTPRequestParser):
     head_seen = False
     asked = False
     wants_continue = False
+    counted: frozenset[str] = frozenset()
+    """What the application has counted the request for when it was asked."""
+    arrived = 0.0
+    """When the last bytes arrived, in the time of ``monotonic``."""
+
+    def received(self, data: bytes) -> int:
+        """Add what has arrived. Return how many bytes of it are the request's."""
+        self.arrived = monotonic()
+        consumed: int = super().received(data)
+        return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the head. Raises ``ParsingError``."""

@@ -55,6 +55,8 @@ class TenantRequest(Request):
     scheme: str
     enqueue: Callable[..., UUID]
     """``enqueue("recount", {"product": "..."})`` leaves a job in the request's transaction; see ``work.queue``."""
+    charge: Callable[[int], None]
+    """``charge(3)`` counts three further requests for whoever is limited for this one; see ``limiting.counting``."""
     checked_body: Any
     """The body of an API view, as its model: a dictionary for ``MergePatch``, None if the view takes no body."""
     checked_query: Any

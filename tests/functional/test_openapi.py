@@ -62,7 +62,7 @@ def test_what_can_be_asked_of_a_node(document: Any) -> None:
         "id", "XTenant", "IdempotencyKey", "IfMatch", "IfNoneMatch",
     }  # fmt: skip
     assert set(patch["responses"]) == {
-        "200", "400", "401", "403", "404", "406", "409", "412", "413", "415", "422", "500", "503",
+        "200", "400", "401", "403", "404", "406", "409", "412", "413", "415", "422", "429", "500", "503",
     }  # fmt: skip
     fields = document["components"]["schemas"]["NodeContentPatch"]["properties"]
     assert fields["title"] == {"maxLength": 200, "type": "string"}

@@ -47,6 +47,8 @@ MAY_IMPORT = {
     "api": {"sql", "tenancy", "identity"},
     # From databases only what writes a file through to the disk.
     "files": {"sql", "tenancy", "identity", "databases", "api"},
+    # Of credentials, whose network an address is.
+    "limiting": {"sql", "tenancy", "identity", "credentials", "api"},
     "resources": {"sql", "tenancy", "identity", "api"},
     # It names the cursors of the changes.
     "webhooks": {"sql", "tenancy", "identity", "operations", "work", "outgoing", "api", "resources"},

@@ -33,6 +33,9 @@ API_CODES: Final[Mapping[str, int]] = {
     "unsupported_media_type": 415,
     "range_not_satisfiable": 416,
     "internal_error": 500,
+    # Of the room ``limiting``, which turns away any request.
+    "too_many_requests": 429,
+    "overloaded": 503,
 }
 
 
@@ -66,7 +69,7 @@ def _of_parts(operation: Operation, registry: Any) -> Iterator[str]:
 def _natural(operation: Operation) -> Iterator[str]:
     """Yield the codes of the code around the view."""
     yield from ("unknown_host", "invalid_query", "body_too_large", "internal_error")
-    yield from ("busy", "service_unavailable")
+    yield from ("busy", "service_unavailable", "too_many_requests", "overloaded")
     if operation.parts:
         yield from ("bad_request", "not_found")
     if operation.answer not in (None, bytes):
