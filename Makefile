@@ -1,9 +1,10 @@
-# make setup | run | page | screenshots | test | test-quick | schemas | chaos | fuzz | lint | format | lock | build | bench | clean
+# make setup | run | page | screenshots | test | test-quick | schemas | chaos | soak | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
 #   make setup PYTHON=python3.13      another Python
 #   make chaos CHAOS_ARGS="sqlite worker"   the faults with these words
+#   make soak SOAK_ARGS="--reloads 500"     reload again and again, in place of an hour of work
 #   make fuzz EXAMPLES=50             fewer requests of each kind to each operation
 #   make bench SECONDS=3 ROUNDS=1     a quick look; CASES="contest session" for some of the cases
 
@@ -13,6 +14,7 @@ HTTP_PORT ?= 6543
 PYTEST_ARGS ?=
 EXAMPLES ?= 300
 CHAOS_ARGS ?=
+SOAK_ARGS ?=
 PROCESSES ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? 2 * cores : cores)))
 CASES ?=
 SECONDS ?= 8
@@ -24,7 +26,7 @@ RUNS = .venv/.runs
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run page screenshots test test-quick schemas chaos fuzz lint format lock build bench clean
+.PHONY: setup run page screenshots test test-quick schemas chaos soak fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -80,6 +82,10 @@ schemas: setup
 # Faults under real processes: what clients were told is checked for lost writes. Best with nothing else on the machine.
 chaos: setup
 	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+# An hour of ordinary work: memory, descriptors and threads of every process must not grow. Best with nothing else on the machine.
+soak: setup
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 # Other requests each time, and many: every operation must answer as the OpenAPI document says.
 fuzz: setup

@@ -21,6 +21,10 @@ class Metrics:
         """The value of a metric with exactly these labels; 0 if nobody has counted it."""
         return self._values.get((name, frozenset(labels.items())), 0.0)
 
+    def total(self, name: str) -> float:
+        """The sum of a metric over all of its labels."""
+        return sum(value for (found, _), value in self._values.items() if found == name)
+
     def labels(self, name: str, label: str) -> set[str]:
         """What stands in a label of a metric."""
         return {dict(labels)[label] for found, labels in self._values if found == name}

@@ -4,8 +4,8 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from http.client import HTTPException
+from collections.abc import Callable, Sequence, Set
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Final, NamedTuple
 
 from tenantapp.identity import grants
@@ -57,12 +57,12 @@ class Answer(NamedTuple):
             return Outcome.OK
         return Outcome.UNKNOWN if self.code == "outcome_unknown" else Outcome.FAILED
 
-    def complaint(self, may_be_forbidden: bool) -> str | None:
+    def complaint(self, expected: Set[tuple[int, str]], may_be_forbidden: bool) -> str | None:
         """What is wrong with it, or None if the documentation promises such an answer."""
-        if self.status in (200, 201):
+        if self.status < 300:
             return None
         said = (self.status, self.code)
-        if said not in EXPECTED and not (may_be_forbidden and said == FORBIDDEN):
+        if said not in expected and not (may_be_forbidden and said == FORBIDDEN):
             return f"{self.status} {self.code}"
         if self.status == 503 and ("Retry-After" in self.headers) == (self.code == "outcome_unknown"):
             return f"503 {self.code}, Retry-After: {self.headers['Retry-After']}"
@@ -70,10 +70,14 @@ class Answer(NamedTuple):
 
 
 class Told:
-    """What all clients of a scenario were told."""
+    """What all clients of a scenario were told.
 
-    def __init__(self) -> None:
+    ``expected`` are the errors that they may be told. ``silent`` says that a request may be without an answer.
+    """
+
+    def __init__(self, expected: Set[tuple[int, str]] = EXPECTED, *, silent: bool = True) -> None:
         self._lock = threading.Lock()
+        self.expected, self.silent = expected, silent
         self.requests = 0
         self.outcomes = Counter[Outcome]()  # of writes
         self.unexpected = Counter[str]()
@@ -85,6 +89,15 @@ class Told:
             self.requests += 1
             if complaint is not None:
                 self.unexpected[complaint] += 1
+
+    def complain(self, words: str) -> None:
+        """Count something that must not be, besides the answers."""
+        with self._lock:
+            self.unexpected[words] += 1
+
+    def silence(self, words: str) -> str | None:
+        """What is wrong with a request that had no answer, in these words, if anything is."""
+        return None if self.silent else words
 
     def count_write(self, value: str, answer: Answer | Outcome) -> Outcome:
         """Count what became of the write of a value, and return it."""
@@ -107,7 +120,7 @@ class Root(NamedTuple):
 class Client(threading.Thread):
     """Does the same again and again until it is told to stop."""
 
-    def __init__(self, crowd: "Crowd", root: Root, name: str, person: str = AUTHOR) -> None:
+    def __init__(self, crowd: "Notes", root: Root, name: str, person: str = AUTHOR) -> None:
         super().__init__(name=f"{name} in {root.tenant}", daemon=True)
         self.crowd, self.root, self.person = crowd, root, person
         self.moments: list[float] = []  # when it was last told that something was well
@@ -127,13 +140,18 @@ class Client(threading.Thread):
         self.number += 1
         return f"{self.name.replace(' ', '-')}-{self.number}"
 
+    def headers(self) -> dict[str, str]:
+        """Return what every request has: who it is, and in which tenant."""
+        return self.crowd.headers[self.person] | {"X-Tenant": self.root.tenant}
+
     def send(self, method: str, path: str, document: Any = None, tag: str | None = None) -> Answer | Outcome:
-        """Return the answer, or what is known of the request if there was none."""
+        """Return the answer, or what is known of the request if there was none. Bytes are sent as they are."""
         complaint = None
         try:
             answer = self._send(method, path, document, tag)
-            complaint = answer.complaint(self.person == READER)
+            complaint = answer.complaint(self.crowd.told.expected, self.person == READER)
         except ConnectionRefusedError:
+            complaint = self.crowd.told.silence("connection refused")
             return Outcome.FAILED  # nothing was sent
         except TimeoutError:
             complaint = f"no answer in {TIMEOUT:g} s"
@@ -141,7 +159,8 @@ class Client(threading.Thread):
         except ValueError:
             complaint = "no JSON"
             return Outcome.UNKNOWN
-        except (OSError, HTTPException):
+        except (OSError, HTTPException) as error:
+            complaint = self.crowd.told.silence(type(error).__name__)
             return Outcome.UNKNOWN
         finally:
             self.crowd.told.count(complaint)
@@ -152,14 +171,16 @@ class Client(threading.Thread):
     def _send(self, method: str, path: str, document: Any, tag: str | None) -> Answer:
         connection = connection_to(self.crowd.world.server.port)
         connection.timeout = TIMEOUT
-        headers = self.crowd.headers[self.person] | {"X-Tenant": self.root.tenant}
+        headers = self.headers()
         if tag is not None:
             headers["If-Match"] = tag
-        body = None if document is None else json.dumps(document)
+        if isinstance(document, bytes):
+            headers["Content-Type"] = "application/octet-stream"
+        body = document if document is None or isinstance(document, bytes) else json.dumps(document)
         try:
             connection.request(method, f"/api/v1{path}", body, headers)
             answer = connection.getresponse()
-            return Answer(answer.status, json.loads(answer.read()), answer.headers)
+            return Answer(answer.status, document_of(answer), answer.headers)
         finally:
             connection.close()
 
@@ -200,6 +221,14 @@ class Client(threading.Thread):
     def note(self, began: float, outcome: Outcome, appended: tuple[Append, ...], read: tuple[Read, ...]) -> None:
         """Add an event that ends now to the history."""
         self.crowd.history.add(Event(self.root.tenant, self.person, began, time.monotonic(), outcome, appended, read))
+
+
+def document_of(answer: HTTPResponse) -> Any:
+    """Return what a body says: a document, the bytes of a file, or None if there is no body."""
+    content = answer.read()
+    if answer.headers["Content-Type"] == "application/octet-stream":
+        return content
+    return json.loads(content) if content else None
 
 
 def list_of(answer: Answer) -> Read:
@@ -274,27 +303,34 @@ class Revoker(threading.Thread):
         return True
 
 
-class Crowd:
+class Notes:
+    """What clients share: whom they ask, as whom, and what they note until they are to stop."""
+
+    def __init__(self, world: World, told: Told, people: Sequence[str]) -> None:
+        self.world, self.history, self.told = world, History(), told
+        self.stop = threading.Event()
+        self.pages = {person: Page(world.server, person) for person in people}
+        self.headers = {person: page.headers for person, page in self.pages.items()}
+
+    def root(self, tenant: str, title: str) -> Root:
+        """Make a node in a tenant whose text and children are written. Raises ``AssertionError`` if that is refused."""
+        status, node = self.pages[AUTHOR].send("POST", "/api/v1/nodes", {"title": title}, {"X-Tenant": tenant})
+        assert status == 201, node
+        return Root(tenant, f"/nodes/{node['id']}", f"/nodes?limit=500&parent_id={node['id']}", node["id"])
+
+
+class Crowd(Notes):
     """All clients of a scenario, in both tenants at once, and what they note."""
 
     def __init__(self, world: World, name: str) -> None:
-        self.world, self.history, self.told = world, History(), Told()
-        self.stop = threading.Event()
-        pages = {person: Page(world.server, person) for person in (AUTHOR, READER)}
-        self.headers = {person: page.headers for person, page in pages.items()}
-        roots = [self._root(pages[AUTHOR], tenant, name) for tenant in TENANTS]
+        super().__init__(world, Told(), (AUTHOR, READER))
+        roots = [self.root(tenant, name) for tenant in TENANTS]
         self.clients: list[Client] = []
         for root in roots:
             self.clients += [Appender(self, root, "one"), Appender(self, root, "two"), Adder(self, root, "adder")]
             self.clients += [Reader(self, root, "reader")]
         self.guest = Reader(self, roots[0], "guest", READER)
         self.revoker = Revoker(self, roots[0].tenant)
-
-    @staticmethod
-    def _root(page: Page, tenant: str, name: str) -> Root:
-        status, node = page.send("POST", "/api/v1/nodes", {"title": name}, {"X-Tenant": tenant})
-        assert status == 201, node
-        return Root(tenant, f"/nodes/{node['id']}", f"/nodes?limit=500&parent_id={node['id']}", node["id"])
 
     @property
     def threads(self) -> list[threading.Thread]:
