@@ -5,7 +5,6 @@ A receiver gets some lines, each a JSON object, and returns once it has taken al
 
 import os
 import socket
-import time
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
@@ -17,6 +16,7 @@ from tenantapp.outgoing.addresses import Addresses
 from tenantapp.outgoing.errors import OutgoingError
 from tenantapp.outgoing.sending import post
 from tenantapp.outgoing.signing import signed_headers
+from tenantapp.sql.times import utcnow
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -59,7 +59,7 @@ class Https:
         """Send lines in one request."""
         body = b"".join(canonical(line) + b"\n" for line in lines)
         message_id = f"audit_{sha256(body).hexdigest()[:32]}"
-        headers = signed_headers(self._secret, message_id, int(time.time()), body)
+        headers = signed_headers(self._secret, message_id, int(utcnow().timestamp()), body)
         headers["Content-Type"] = "application/x-ndjson"
         try:
             post(self._addresses, self._url, body, headers, seconds=SECONDS)

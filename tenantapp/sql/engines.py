@@ -13,9 +13,10 @@ from tenantapp.sql import postgres_connections, sqlite_files
 from tenantapp.sql.breaker import Breaker, Health, Unavailable
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.connecting import connect_to_postgres, connect_to_sqlite
+from tenantapp.sql.database_clock import follow_clock_of
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.sql.failures import Cause, Failure, failure_of
-from tenantapp.sql.pool import BudgetedPool
+from tenantapp.sql.pool import BudgetedPool, use_monotonic_clock
 from tenantapp.sql.role_passwords import connect_as_role
 from tenantapp.sql.waits import USER_DATABASE, take_ended
 
@@ -50,6 +51,7 @@ def make_engine(
     engine = create_engine(url, **options)
     event.listen(engine, "do_connect", partial(_do_connect, health, budget))
     listen_on_pool(engine, url)
+    follow_clock_of(engine)
     if not autocommit:
         listen_on_engine(engine)
     event.listen(engine, "handle_error", translate)
@@ -86,6 +88,7 @@ def engine_options(url: URL, *, behind_pgbouncer: bool = False) -> dict[str, Any
 
 def listen_on_pool(pool: Pool | Engine, url: URL) -> None:
     """Add the listeners for connections that are made, checked out and returned."""
+    event.listen(pool, "connect", use_monotonic_clock)
     if _is_sqlite(url):
         sqlite_files.listen_on_pool(pool)
     else:

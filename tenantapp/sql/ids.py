@@ -2,9 +2,10 @@
 
 import re
 import secrets
-import time
 from typing import Final
 from uuid import UUID
+
+from tenantapp.sql.times import present_ns
 
 # RFC 9562, section 4: lower case is written, both cases are read. Braces, urn:uuid: and ids without dashes are refused.
 UUID_TEXT: Final = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
@@ -19,7 +20,7 @@ def uuid7() -> UUID:
     The twelve bits after the milliseconds hold the fraction of the millisecond (section 6.2, method 3). So ids that one
     process makes one after the other sort in that order. Python has ``uuid.uuid7`` from 3.14 on.
     """
-    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    milliseconds, nanoseconds = divmod(present_ns(), 1_000_000)
     fraction = (nanoseconds << 12) // 1_000_000
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
     value |= 0x7 << 76 | fraction << 64

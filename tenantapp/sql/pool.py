@@ -15,6 +15,15 @@ from tenantapp.sql.postgres_connections import is_full
 BACKEND_EXIT: Final = (0.02, 0.1, 0.3)
 
 
+def use_monotonic_clock(connection: Any, record: Any) -> None:
+    """Note by the monotonic clock when a connection was made (listener on ``connect``).
+
+    SQLAlchemy compares this with the time since which the pool's connections are invalid. By the system's clock, a step
+    back would make it replace every connection each time that one is taken, until the clock has caught up.
+    """
+    record.starttime += time.monotonic() - time.time()
+
+
 class BudgetedPool(Pool):
     """A pool that takes a place in the budget for each connection. The budget also manages its idle connections.
 
@@ -44,6 +53,12 @@ class BudgetedPool(Pool):
         except BaseException:
             self._budget.free(self)
             raise
+
+    def _invalidate(self, connection: Any, exception: BaseException | None = None, _checkin: bool = True) -> None:
+        before = self._invalidate_time
+        super()._invalidate(connection, exception, _checkin)
+        if self._invalidate_time != before:
+            self._invalidate_time = time.monotonic()
 
     def _connect(self) -> ConnectionPoolEntry:
         """Return a new connection. If the server is full, close an idle connection of this process and try again."""

@@ -1,16 +1,62 @@
-"""Aware times in UTC. The program stores no other times."""
+"""Aware times in UTC. The program stores no other times.
 
+Times are compared in other processes than those that stored them, so all have to agree on the present. If the user
+database is on PostgreSQL, its server's clock decides: ``follow`` says what it shows. From then on, a step of this
+machine's clock changes nothing, because the monotonic clock counts on. On SQLite all processes are on one machine, and
+its clock decides.
+"""
+
+import logging
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import DateTime
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-_system_clock: Callable[[], datetime] = partial(datetime.now, UTC)
-_clock = _system_clock
+log = logging.getLogger(__name__)
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+TOLERANCE: Final = 1_000_000_000  # nanoseconds by which a clock may differ from the user database's
+
+
+class _Moment(NamedTuple):
+    """A time in nanoseconds since the epoch, and what the monotonic clock showed then."""
+
+    at: int
+    shown: int
+
+
+_moment: _Moment | None = None
+
+
+def present_ns() -> int:
+    """Return the present time in nanoseconds since the epoch."""
+    moment = _moment
+    return time.time_ns() if moment is None else moment.at + time.monotonic_ns() - moment.shown
+
+
+def follow(database: int, within: int) -> None:
+    """Agree with the user database's clock, which has just shown a time, in nanoseconds since the epoch.
+
+    It took ``within`` nanoseconds to ask. A clock that differs by less than a second more is kept, so that the present
+    goes on evenly.
+    """
+    global _moment
+    shown = time.monotonic_ns()
+    before = present_ns()
+    at = next((at for at in (before, time.time_ns()) if abs(at - database) <= TOLERANCE + within), database)
+    if abs(at - before) > TOLERANCE:
+        log.warning("The clock was %.1f s ahead of the user database's, and follows it.", (before - database) / 1e9)
+    _moment = _Moment(at, shown)
+
+
+def _present() -> datetime:
+    return EPOCH + timedelta(microseconds=present_ns() // 1000)
+
+
+_clock = _present
 
 
 def utcnow() -> datetime:
@@ -19,9 +65,9 @@ def utcnow() -> datetime:
 
 
 def use_clock(clock: Callable[[], datetime] | None) -> None:
-    """Let ``utcnow`` return what this clock returns, in all threads; None means the system's clock. Only for tests."""
+    """Let ``utcnow`` return what this clock returns, in all threads; None means the real present. Only for tests."""
     global _clock
-    _clock = clock or _system_clock
+    _clock = clock or _present
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -69,7 +69,7 @@ class Delivering:
 
     def _deliver(self, job: Job, webhook_id: UUID, message: Message) -> None:
         addresses: Addresses = self._registry.webhook_addresses
-        headers = signed_headers(message.secret, str(message.id), int(time.time()), message.body)
+        headers = signed_headers(message.secret, str(message.id), int(utcnow().timestamp()), message.body)
         try:
             status = post(addresses, message.url, message.body, headers, seconds=self._seconds)
         except OutgoingError as error:

@@ -10,7 +10,7 @@ from typing import Final
 from tests.chaos.failover import failover_world
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.scenario import Row, run, table
-from tests.chaos.worlds import become_reaper, postgres_world, small_disk, sqlite_world
+from tests.chaos.worlds import Need, become_reaper, postgres_world, sqlite_world
 from tests.programs import ProgramMissing
 
 WORLDS: Final = {"postgresql": postgres_world, "sqlite": sqlite_world, "failover": failover_world}
@@ -38,24 +38,23 @@ def main(arguments: list[str]) -> int:
 def scenarios(words: list[str], seconds: float) -> Iterator[Row]:
     """Yield what came of each scenario that was asked for."""
     for engine in WORLDS:
-        for needs_disk in (False, True):
+        for need in Need:
             faults = [
                 fault
                 for fault in FAULTS
                 if engine in fault.engines
-                and fault.needs_disk == needs_disk
+                and fault.need is need
                 and all(word in f"{engine} {fault.name}" for word in words)
             ]
             if faults:
-                yield from in_one_world(engine, faults, needs_disk, seconds)
+                yield from in_one_world(engine, faults, need, seconds)
 
 
-def in_one_world(engine: str, faults: list[Fault], needs_disk: bool, seconds: float) -> Iterator[Row]:
+def in_one_world(engine: str, faults: list[Fault], need: Need, seconds: float) -> Iterator[Row]:
     """Yield what came of each of these faults. The application is never started again but by a fault."""
     with ExitStack() as stack:
         try:
-            disk = stack.enter_context(small_disk(engine)) if needs_disk else None
-            world = stack.enter_context(WORLDS[engine](disk))
+            world = stack.enter_context(WORLDS[engine](need))
         except (PermissionError, ProgramMissing) as error:
             print(f"{engine}: {', '.join(fault.name for fault in faults)}: not run, {error}", file=sys.stderr)
             return

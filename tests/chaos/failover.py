@@ -17,7 +17,7 @@ import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.chaos.network import Network, Place, network
-from tests.chaos.worlds import SETTINGS, WORKERS, World, at_last, children_of, gone, kill, temporary_directory
+from tests.chaos.worlds import SETTINGS, WORKERS, Need, World, at_last, children_of, gone, kill, temporary_directory
 from tests.debian import debian_program
 from tests.haproxy import changed, start_haproxy
 from tests.installation import postgres_installation
@@ -273,7 +273,7 @@ class Cluster:
 
 
 @contextmanager
-def failover_world(disk: Path | None = None) -> Iterator[World]:
+def failover_world(need: Need = Need.NOTHING) -> Iterator[World]:
     """The user database and the tenants are in a cluster. Raises ``ProgramMissing``."""
     with (
         running_cluster() as cluster,

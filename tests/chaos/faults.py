@@ -11,20 +11,21 @@ from sqlalchemy.engine import URL
 
 from tests.chaos import cluster_faults
 from tests.chaos.cluster_faults import SECONDS
-from tests.chaos.worlds import World, at_last, gone, kill, processes_of, start_postgres
+from tests.chaos.worlds import Need, World, at_last, gone, kill, processes_of, start_postgres
 from tests.postgres import stop_at_once
 from tests.slow_databases import frozen
 
+STEP_LASTS: Final = 3.0  # seconds that a clock shows a wrong time
 AS_IT_DIES: Final = 1.0  # seconds that something is down, before it is started
 
 
 class Fault(NamedTuple):
-    """A fault, the engines on which it makes sense, and whether it needs a small disk, or a network to cut."""
+    """A fault, the engines on which it makes sense, what else it needs, and whether it cuts the network."""
 
     name: str
     happen: Callable[[World], None]
     engines: tuple[str, ...] = ("postgresql",)
-    needs_disk: bool = False
+    need: Need = Need.NOTHING
     needs_cuts: bool = False
 
 
@@ -121,6 +122,26 @@ def fill_the_disk(world: World) -> None:
     start_postgres(*world.postgres)  # it ends if it cannot recover for want of room
 
 
+def fill_the_disk_of_logs(world: World) -> None:
+    """Nobody can say anything any more, and all go on."""
+    assert world.disk is not None
+    ballast = world.disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            fill(file.write)
+            time.sleep(0.1)
+    ballast.unlink()
+
+
+def step_the_clock(world: World) -> None:
+    """The web node's clock goes forward and backward, by an hour and by a day, and is right again."""
+    assert world.clock is not None
+    for seconds in (3600, -3600, 86400, -86400, 0):
+        world.clock.step(seconds)
+        time.sleep(STEP_LASTS)
+
+
 def want_more_log(server: URL) -> None:
     """Let a server begin the next file of its log, which is what stops it if there is no room."""
     with suppress(psycopg2.Error), closing(superuser(server)) as connection:
@@ -167,7 +188,10 @@ FAULTS: Final = (
     Fault("user database away for 6 s", take_users_away),
     Fault("tenants' server away for 6 s", take_tenants_away),
     Fault("kill -9 of everything", kill_everything, BOTH),
-    Fault("disk full for 6 s", fill_the_disk, BOTH, needs_disk=True),
+    Fault("disk full for 6 s", fill_the_disk, BOTH, Need.DISK),
+    Fault("disk of PostgreSQL's write-ahead log full for 6 s", fill_the_disk, need=Need.DISK_OF_WAL),
+    Fault("disk of all logs full for 6 s", fill_the_disk_of_logs, BOTH, Need.DISK_OF_LOGS),
+    Fault("clock stepped by an hour and by a day", step_the_clock, BOTH, Need.CLOCK),
     Fault("switchover", cluster_faults.switch_over, FAILOVER),
     Fault("kill -9 of the primary's postmaster", cluster_faults.kill_primary, FAILOVER),
     Fault("kill -9 of the primary's node", cluster_faults.kill_node_of_primary, FAILOVER),

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -11,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.engine import URL
 
+from tests.chaos.clocks import Clock
 from tests.installation import Installation, postgres_installation, sqlite_installation
-from tests.postgres import own_postgres, start_again
+from tests.postgres import own_postgres, start_again, stop_at_once
 from tests.transactions.production import Production, production
 
 WORKERS: Final = 2
@@ -27,15 +30,32 @@ if TYPE_CHECKING:
     from tests.chaos.failover import Cluster
 
 PATIENCE: Final = 180.0  # seconds
-DISK: Final = {"postgresql": 320, "sqlite": 48}  # MiB
 PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
+
+
+class Need(Enum):
+    """What a scenario needs besides an application and its databases."""
+
+    NOTHING = auto()
+    DISK = auto()  # a small one for the tenants' databases
+    DISK_OF_WAL = auto()  # for PostgreSQL's log of what it writes
+    DISK_OF_LOGS = auto()  # for what the application and PostgreSQL say
+    CLOCK = auto()  # one that can be stepped
+
+
+DISKS: Final = {  # MiB
+    Need.DISK: {"postgresql": 320, "sqlite": 48},
+    Need.DISK_OF_WAL: {"postgresql": 160},
+    Need.DISK_OF_LOGS: {"postgresql": 4, "sqlite": 4},
+}
 
 
 @dataclass(frozen=True)
 class World:
     """An application and the servers of its databases.
 
-    ``disk`` is a small one under the tenants' databases, ``cluster`` the servers that fail over.
+    ``disk`` is a small one under whatever the scenario needs it for, ``clock`` that of the application's processes, and
+    ``cluster`` the servers that fail over.
     """
 
     engine: str
@@ -43,6 +63,7 @@ class World:
     server: Production
     postgres: tuple[URL, ...] = ()  # of the user database, and of the tenants
     disk: Path | None = None
+    clock: Clock | None = None
     cluster: "Cluster | None" = None
 
     @property
@@ -62,31 +83,80 @@ class World:
 
 
 @contextmanager
-def postgres_world(disk: Path | None = None) -> Iterator[World]:
-    """Two PostgreSQL servers: one has the user database, the other one, on this disk, the tenants."""
+def postgres_world(need: Need = Need.NOTHING) -> Iterator[World]:
+    """Two PostgreSQL servers: one has the user database, the other one the tenants."""
     with (
-        own_postgres(fsync="on", full_page_writes="on") as users,
-        own_postgres(inside=disk, fsync="on", full_page_writes="on") as tenants,
         temporary_directory() as directory,
+        extras("postgresql", need, directory) as (disk, clock),
+        own_postgres(fsync="on", full_page_writes="on") as users,
+        own_postgres(inside=disk if need is Need.DISK else None, fsync="on", full_page_writes="on") as tenants,
     ):
+        if need is Need.DISK_OF_WAL:
+            move_to(disk, tenants, "pg_wal")
+        if need is Need.DISK_OF_LOGS:
+            for server in (users, tenants):
+                move_to(disk, server, "log")
+            log_to(disk, directory)
         settings = SETTINGS | {"servers.main": tenants.set(database="").render_as_string(hide_password=False)}
         with (
             postgres_installation(users, **settings) as installation,
             production(directory, installation, WORKERS) as server,
         ):
-            yield World("postgresql", installation, server, (users, tenants), disk)
+            yield World("postgresql", installation, server, (users, tenants), disk, clock)
 
 
 @contextmanager
-def sqlite_world(disk: Path | None = None) -> Iterator[World]:
-    """All databases are files in a directory, on this disk."""
+def sqlite_world(need: Need = Need.NOTHING) -> Iterator[World]:
+    """All databases are files in a directory."""
     with (
         temporary_directory() as directory,
-        temporary_directory(disk) as files,
+        extras("sqlite", need, directory) as (disk, clock),
+        temporary_directory(disk if need is Need.DISK else None) as files,
         sqlite_installation(files, **SETTINGS) as installation,
-        production(directory, installation, WORKERS) as server,
     ):
-        yield World("sqlite", installation, server, disk=disk)
+        if need is Need.DISK_OF_LOGS:
+            log_to(disk, directory)
+        with production(directory, installation, WORKERS) as server:
+            yield World("sqlite", installation, server, disk=disk, clock=clock)
+
+
+@contextmanager
+def extras(engine: str, need: Need, directory: Path) -> Iterator[tuple[Path | None, Clock | None]]:
+    """The small disk, or the clock of the application in this directory, that scenarios with this need have.
+
+    Raises ``PermissionError``.
+    """
+    if need in DISKS:
+        with small_disk(DISKS[need][engine]) as disk:
+            yield disk, None
+    elif need is Need.CLOCK:
+        yield None, Clock(directory)
+    else:
+        yield None, None
+
+
+def move_to(disk: Path | None, server: URL, name: str) -> None:
+    """Let a part of the data directory of a server of our own be on this disk."""
+    assert disk is not None
+    part = Path(str(server.query["host"]), name)
+    moved = disk / f"{name}-{secrets.token_hex(4)}"
+    owner = part.stat()
+    processes = processes_of(server)
+    stop_at_once(server)
+    gone(*processes)
+    shutil.move(part, moved)
+    part.symlink_to(moved)
+    for each in (moved, *moved.rglob("*")):
+        os.chown(each, owner.st_uid, owner.st_gid)
+    start_postgres(server)
+
+
+def log_to(disk: Path | None, directory: Path) -> None:
+    """Let what the application says be on this disk."""
+    assert disk is not None
+    for name in ("stdout", "stderr"):
+        (disk / name).touch()
+        (directory / name).symlink_to(disk / name)
 
 
 @contextmanager
@@ -100,14 +170,16 @@ def temporary_directory(inside: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def small_disk(engine: str) -> Iterator[Path]:
-    """A file system of its own that is soon full. Raises ``PermissionError`` if this user may not mount one."""
+def small_disk(size: int) -> Iterator[Path]:
+    """A file system of its own of so many MiB. Raises ``PermissionError`` if this user may not mount one."""
     if os.geteuid() != 0:
         raise PermissionError("only root may mount a small disk")
     with ExitStack() as stack:
         directory = stack.enter_context(temporary_directory())
-        size = f"size={DISK[engine]}m,mode=0755"
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", directory], capture_output=True, text=True)
+        options = f"size={size}m,mode=0755"
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", directory], capture_output=True, text=True
+        )
         if done.returncode != 0:
             raise PermissionError(f"no small disk could be mounted ({done.stderr.strip()})")
         stack.callback(lambda: subprocess.run(["umount", "--lazy", directory], check=True))

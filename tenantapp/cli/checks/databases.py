@@ -32,8 +32,8 @@ from tenantapp.tenancy.user_database import user_database as user_database_at
 CLOCK_WARNING: Final = 2.0  # seconds
 CLOCK_WRONG: Final = 30.0  # seconds, as long as a lease
 CLOCK_ADVICE: Final = (
-    "Synchronise the machines (chrony, systemd-timesyncd): web sessions and backups use the application's clock,"
-    " leases and fences use the user database's"
+    "Synchronise the machines (chrony, systemd-timesyncd): tenantapp goes by the user database's clock,"
+    " but logs and the tools of PostgreSQL do not"
 )
 RIGHTS: Final = (
     "SELECT current_user, rolsuper OR rolcreatedb, rolsuper OR rolcreaterole, pg_is_in_recovery()"

@@ -1,0 +1,38 @@
+"""Ask the user database's clock, so that all processes agree on the present, see ``times``."""
+
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from tenantapp.sql.times import follow
+
+EVERY: Final = 5.0  # seconds
+SHOWN: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+_due = 0.0
+
+
+def follow_clock_of(engine: Engine) -> None:
+    """Ask this engine's server, if it is PostgreSQL, when a connection is checked out, at most every few seconds."""
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "checkout", _on_checkout)
+
+
+def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
+    global _due
+    if time.monotonic() < _due:
+        return
+    _due = time.monotonic() + EVERY
+    # A connection that has ended is noticed by the statement that it was checked out for.
+    with suppress(psycopg2.Error):
+        began = time.monotonic_ns()
+        with connection.cursor() as cursor:
+            cursor.execute(SHOWN)
+            (microseconds,) = cursor.fetchone()
+        follow(microseconds * 1000, time.monotonic_ns() - began)
+        if not connection.autocommit:
+            connection.rollback()
