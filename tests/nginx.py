@@ -1,7 +1,6 @@
-"""A real nginx in front of a server, configured as ``docs/deployment.md`` says."""
+"""A real nginx in front of a server, configured by ``deploy/nginx.conf``."""
 
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 from tests.debian import debian_program, with_libraries
 from tests.programs import needed
 
-PAGE = Path(__file__).parents[1] / "docs" / "deployment.md"
+SITE = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 AROUND = """
 {user}
 daemon off;
@@ -25,17 +24,19 @@ http {{
     {site}
 }}
 """
+CERTIFICATE, KEY = (f"/etc/ssl/tenants.example/{name}.pem" for name in ("fullchain", "privkey"))
 COMPRESSION = "gzip on; gzip_types application/json; gzip_proxied any; gzip_min_length 0;"
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-Changes = tuple[tuple[str, str], ...]  # of the configuration in the docs
+Changes = tuple[tuple[str, str], ...]  # of the file
 
 
 def as_after_tls(port: int) -> Changes:
     """Plain HTTP, and the word of nginx that it was TLS."""
     return (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port};"),
+        (f"    ssl_certificate {CERTIFICATE};\n    ssl_certificate_key {KEY};\n", ""),
         ("X-Forwarded-Proto $scheme", "X-Forwarded-Proto https"),
         ("X-Forwarded-Port $server_port", "X-Forwarded-Port 443"),
     )
@@ -52,10 +53,9 @@ def with_tls(port: int, directory: Path) -> Changes:
         capture_output=True,
     )
     return (
-        (
-            "listen 443 ssl;",
-            f"listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};",
-        ),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+        (CERTIFICATE, str(certificate)),
+        (KEY, str(key)),
         ("server_name tenants.example;", "server_name localhost;"),
         ("Host $host;", "Host $http_host;"),
     )
@@ -70,7 +70,7 @@ def nginx_before(
     With ``tls`` it does so, with a certificate that nobody has signed. The names of this machine are what it serves.
     """
     program = with_libraries(needed(lambda: debian_program("nginx", "nginx")), directory)
-    (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    block = SITE.read_text()
     changes = with_tls(port, directory) if tls else as_after_tls(port)
     for old, new in (("127.0.0.1:6543", f"127.0.0.1:{server}"), *changes):
         assert old in block

@@ -1,7 +1,6 @@
 """A real PgBouncer for the tests."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ from tests.debian import debian_program, with_libraries
 from tests.ports import free_port
 from tests.programs import needed
 
-PAGE = Path(__file__).parents[1] / "docs" / "connections.md"
+DEPLOY = Path(__file__).parents[1] / "deploy"
 CONSOLE = "console"  # who may look into it
 PASSWORD = "for the console of PgBouncer"
 
@@ -35,7 +34,7 @@ def pgbouncer_program() -> Path:
 class PgBouncer:
     """A PgBouncer in front of ``server``, the URL of a superuser that leads to a Unix socket.
 
-    It is configured as ``docs/connections.md`` says, but for ``settings`` and for where things are.
+    It is configured by ``deploy/pgbouncer.ini``, but for ``settings`` and for where things are.
     """
 
     def __init__(self, server: URL, directory: Path) -> None:
@@ -145,18 +144,12 @@ def running_pgbouncer(server: URL, **settings: str) -> Iterator[PgBouncer]:
 
 
 def recommended_ini() -> dict[str, dict[str, str]]:
-    """The configuration that ``docs/connections.md`` recommends, by section."""
+    """The configuration that operators may take, by section."""
     parser = ConfigParser(interpolation=None)
-    parser.read_string(_block("ini", "[databases]"))
+    parser.read_string((DEPLOY / "pgbouncer.ini").read_text())
     return {section: dict(parser[section]) for section in parser.sections()}
 
 
 def recommended_sql() -> str:
-    """The statement that, as the page says, makes the ``auth_file``."""
-    return _block("sql", "SELECT")
-
-
-def _block(language: str, beginning: str) -> str:
-    found = re.search(rf"```{language}\n({re.escape(beginning)}.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
+    """The statement that makes the ``auth_file``."""
+    return (DEPLOY / "pgbouncer-userlist.sql").read_text()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +17,12 @@ from typing import Any, Final
 from tests.installation import PASSWORD, Installation
 from tests.ports import free_port
 from tests.prometheus import Metrics, told
+from tests.units import Unit
 
 CHECKOUT: Final = Path(__file__).parents[2]
 PSERVE: Final = Path(sys.executable).with_name("pserve")
 START_TIMEOUT: Final = 60.0  # seconds; generous, for a machine with much to do
+SERVICE: Final = Unit("tenantapp.service")
 COOKIE: Final = "__Host-tenantapp"
 # A domain: the bundled one, and views that tell about the process they run in.
 DOMAIN: Final = '''
@@ -108,8 +111,9 @@ class Production:
     """A running ``pserve``. ``directory`` has its ini file, its domain and its output.
 
     Without ``checked`` it begins as the program that ``pserve`` becomes when it has loaded the application once, which
-    takes a second: for tests that are not about how it starts. It is given the socket ``activated``, if there is one.
-    ``settings`` are its own, ``files_storage="..."``, beside those of the installation.
+    takes a second: for tests that are not about how it starts. With a socket ``activated`` it begins as the unit in
+    ``deploy/`` says, and is given the socket. ``settings`` are its own, ``files_storage="..."``, beside those of the
+    installation.
     """
 
     def __init__(
@@ -143,31 +147,18 @@ class Production:
 
     def start(self) -> None:
         """Start, and wait until every worker has answered."""
-        program = [str(PSERVE)] if self._checked else [sys.executable, "-P", "-m", "tenantapp.serving"]
-        command = [*program, "production.ini", f"http_port={self.port}"]
         with (self.directory / "stdout").open("a") as out, (self.directory / "stderr").open("a") as err:
-            given = self._as_systemd_gives()
-            self.process = subprocess.Popen(
-                [*given, *command],
-                cwd=self.directory,
-                env=self.environment,
-                stdout=out,
-                stderr=err,
-                pass_fds=[] if self._activated is None else [self._activated.fileno()],
-            )
+            begin = subprocess.Popen if self._activated is None else partial(SERVICE.start, listening=self._activated)
+            self.process = begin(self._command(), cwd=self.directory, env=self.environment, stdout=out, stderr=err)
         wait_for(self.answers)
         seen: set[int] = set()
         wait_for(lambda: seen.add(self.about()["process"]) or seen == self.workers())  # type: ignore[func-returns-value]
 
-    def _as_systemd_gives(self) -> list[str]:
-        """What to begin the command with: as systemd does it, the socket is number 3, and the process is named."""
-        if self._activated is None:
-            return []
-        script = (
-            f"import os, sys; os.dup2({self._activated.fileno()}, 3); "
-            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); os.execv(sys.argv[1], sys.argv[1:])"
-        )
-        return [sys.executable, "-c", script]
+    def _command(self) -> list[str]:
+        if self._activated is not None:
+            return [*SERVICE.command(), f"http_port={self.port}"]
+        program = [str(PSERVE)] if self._checked else [sys.executable, "-P", "-m", "tenantapp.serving"]
+        return [*program, "production.ini", f"http_port={self.port}"]
 
     def answers(self, port: int | None = None) -> bool:
         """Whether it answers, or the proxy at this port does for it."""
@@ -275,9 +266,9 @@ def connection_to(port: int) -> HTTPConnection:
 
 
 def environment(settings: dict[str, str], **more: str) -> dict[str, str]:
-    """Ours, with these settings in it and no others. Tests ask more often than people."""
+    """Ours, with these settings in it and no others. Tests ask more often than people, and wait for slow machines."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TENANTAPP_", "PYTHON"))}
-    unlimited = {f"limits_{kind}": "none" for kind in ("address", "person", "token", "tenant")}
+    unlimited = {f"limits_{kind}": "none" for kind in ("address", "person", "token", "tenant")} | {"shed_after": "0"}
     given = unlimited | {name.replace(".", "_"): value for name, value in settings.items()} | more
     return kept | {f"TENANTAPP_{name.upper()}": value for name, value in given.items()}
 

@@ -162,7 +162,7 @@ def test_a_restart_refuses_nobody_while_systemd_has_the_socket(files: Installati
         server.start()
 
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
-        server = Production(tmp_path, files, workers=1, activated=listening, checked=True)
+        server = Production(tmp_path, files, workers=1, activated=listening)
         server.start()
         try:
             before = server.process.pid
