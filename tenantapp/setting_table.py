@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from tenantapp.email_addresses import Mailbox
-    from tenantapp.setting_types import ArchiveName, Rate
+    from tenantapp.setting_types import Address, ArchiveName, Rate
 
 BUNDLED_DOMAIN: Final = "tenantapp.workspace"
 ENVIRONMENT_PREFIX: Final = "TENANTAPP_"
@@ -73,7 +73,7 @@ def setting(name: str, parse: Callable[[str], Any], default: str | None, help: s
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parsed settings. The keys of the first five, from ``servers`` to ``weights``, are the names of servers.
+    """The parsed settings. The keys of the first seven, from ``servers`` to ``replica_lags``, are the names of servers.
 
     Times are in seconds, sizes in bytes, unless the help says otherwise.
     """
@@ -83,6 +83,8 @@ class Settings:
     extensions: Mapping[str, tuple[str, ...]]
     archives: "Mapping[str, ArchiveName]"
     weights: Mapping[str, float]
+    replicas: "Mapping[str, tuple[Address, ...]]"
+    replica_lags: Mapping[str, float]
     user_db_url: "URL" = setting("user_db.url", user_database_url, None, "URL of the user database; required")
     user_db_pgbouncer: "URL | None" = setting(
         "user_db.pgbouncer", pgbouncer_url, None, "URL of a PgBouncer between the application and the user database"

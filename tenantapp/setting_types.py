@@ -27,6 +27,8 @@ MEDIA_NAME: Final = "[a-z0-9][a-z0-9!#$&^_.+-]{0,62}"
 MEDIA_RANGE: Final = re.compile(rf"\*/\*|{MEDIA_NAME}/(\*|{MEDIA_NAME})")
 EXTENSION: Final = re.compile(r"[A-Za-z0-9_]+(-[A-Za-z0-9_]+)*")
 ARCHIVERS: Final = ("pgbackrest",)
+# A name, an IPv4 address, an IPv6 address in brackets, or the directory of a Unix socket; and a port.
+ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|(/[^\s:]+)|([A-Za-z0-9._-]+))(?::([1-9][0-9]{0,4}))?")
 STANZA: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 RATE: Final = re.compile(r"([0-9]{1,12}) ?/ ?([0-9]{1,7} ?)?(second|minute|hour|day)s?")
@@ -40,6 +42,17 @@ class ArchiveName(NamedTuple):
 
     archiver: str
     name: str
+
+
+class Address(NamedTuple):
+    """Where a PostgreSQL server listens. A host that begins with a slash is the directory of a Unix socket."""
+
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
 
 
 def text(value: str) -> str:
@@ -350,6 +363,22 @@ def extension_names(value: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError("must name each extension once, such as vector, postgis")
     return names
+
+
+def addresses(value: str) -> tuple[Address, ...]:
+    """Return addresses of PostgreSQL servers: ``db2.example.org:5432 [2001:db8::2]``. Raises ``ValueError``."""
+    found = []
+    for word in value.split():
+        match = ADDRESS.fullmatch(word)
+        port = int(match[4]) if match and match[4] else None
+        if match is None or (port or 1) > 65535:
+            raise ValueError(f"must be like db2.example.org:5432 db3.example.org:5432; {word!r} is no address")
+        found.append(Address(match[1] or match[2] or match[3], port))
+    if not found:
+        raise ValueError("must have an address")
+    if len(set(found)) < len(found):
+        raise ValueError("must name each address once")
+    return tuple(found)
 
 
 def archive_name(value: str) -> ArchiveName:

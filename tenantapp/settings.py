@@ -15,7 +15,7 @@ from tenantapp.setting_table import BUNDLED_DOMAIN as BUNDLED_DOMAIN
 from tenantapp.setting_table import ENVIRONMENT_PREFIX, TABLE
 from tenantapp.setting_table import Setting as Setting
 from tenantapp.setting_table import Settings as Settings
-from tenantapp.setting_types import archive_name, database_url, extension_names, number, pgbouncer_url
+from tenantapp.setting_types import addresses, archive_name, database_url, extension_names, number, pgbouncer_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -30,9 +30,10 @@ PGBOUNCER_PREFIX: Final = "pgbouncer."
 EXTENSIONS: Final = ".extensions"
 ARCHIVE: Final = ".archive"
 WEIGHT: Final = ".weight"
-ENDINGS: Final = (EXTENSIONS, ARCHIVE, WEIGHT)
-# The settings of a server have its name after these. Those of PostgreSQL alone are ``servers.NAME.extensions`` and
-# ``servers.NAME.archive``.
+REPLICAS: Final = ".replicas"
+REPLICA_LAG: Final = ".replica_lag"
+ENDINGS: Final = (EXTENSIONS, ARCHIVE, WEIGHT, REPLICAS, REPLICA_LAG)
+# The settings of a server have its name after these. All of the endings but the weight are of PostgreSQL alone.
 OF_A_SERVER: Final = (SERVER_PREFIX, PGBOUNCER_PREFIX)
 # The variables of the web server, which reads and checks them itself.
 SERVING_VARIABLES: Final = f"{ENVIRONMENT_PREFIX}SERVER_"
@@ -58,17 +59,23 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     extensions = _by_server(given, SERVER_PREFIX, extension_names, EXTENSIONS)
     archives = _by_server(given, SERVER_PREFIX, archive_name, ARCHIVE)
     weights = _by_server(given, SERVER_PREFIX, number(float, 0, 1000, "shares"), WEIGHT)
+    replicas = _by_server(given, SERVER_PREFIX, addresses, REPLICAS)
+    replica_lags = _by_server(given, SERVER_PREFIX, number(float, 0.5, 3600, "seconds"), REPLICA_LAG)
     urls = {name: value for name, value in given.items() if not name.endswith(ENDINGS)}
     servers = _by_server(urls, SERVER_PREFIX, database_url)
     pgbouncers = _by_server(given, PGBOUNCER_PREFIX, pgbouncer_url)
     if not servers:
         raise SettingsError("setting servers.main is missing: tenant databases need at least one server")
     of_postgres = {PGBOUNCER_PREFIX + name: name for name in pgbouncers}
-    for ending, found in ((EXTENSIONS, extensions), (ARCHIVE, archives)):
+    for ending, found in ((EXTENSIONS, extensions), (ARCHIVE, archives), (REPLICAS, replicas)):
         of_postgres |= {f"{SERVER_PREFIX}{name}{ending}": name for name in found}
     _check_behind(parsed, servers, of_postgres)
     if lost := sorted(weights.keys() - servers.keys()):
         raise SettingsError(f"setting servers.{lost[0]}.weight needs a server: there is no servers.{lost[0]}")
+    if lost := sorted(replica_lags.keys() - replicas.keys()):
+        raise SettingsError(
+            f"setting servers.{lost[0]}.replica_lag needs replicas: there is no servers.{lost[0]}.replicas"
+        )
     if parsed["tenancy_secret"] is None and any(url.drivername.startswith("postgresql") for url in servers.values()):
         raise SettingsError("setting tenancy.secret is missing: tenants' PostgreSQL passwords are derived from it")
     if parsed["tenancy_former_secret"] is not None and parsed["tenancy_former_secret"] == parsed["tenancy_secret"]:
@@ -83,7 +90,8 @@ def read_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os
     if stream is not None and stream.scheme == "https" and parsed["audit_stream_secret"] is None:
         raise SettingsError("setting audit.stream_secret is missing: entries sent to an https:// address are signed")
     parsed |= {"servers": servers, "pgbouncers": pgbouncers, "extensions": extensions, "archives": archives}
-    return Settings(**parsed, weights=weights, given=given)
+    parsed |= {"weights": weights, "replicas": replicas, "replica_lags": replica_lags}
+    return Settings(**parsed, given=given)
 
 
 def given_settings(values: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -19,11 +19,11 @@ CALLER: Final = ("Cookie", "Authorization", "X-Tenant")  # the headers on which 
 PREFLIGHT: Final = ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
 SENT: Final = (
     *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
-    *("If-Range", "Range", "X-CSRF-Token", "X-Request-ID", "X-Tenant"),
+    *("If-Range", "Range", "X-CSRF-Token", "X-Position", "X-Request-ID", "X-Tenant"),
 )
 EXPOSED: Final = (
     *("Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Idempotency-Replayed", "Link", "Location"),
-    *("RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+    *("RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "X-Position", "X-Request-ID"),
 )
 MAX_AGE: Final = "600"  # seconds for which a browser keeps the answer of a preflight
 

@@ -60,7 +60,8 @@ class ViewOptions(TypedDict, total=False):
     something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
     in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request
     as a part. With ``fresh``, the person must have proved lately who they are. With ``impersonated``, an operator who
-    works as somebody else may make the call, also if it is about the person or changes something.
+    works as somebody else may make the call, also if it is about the person or changes something. With
+    ``reads_server``, a view that only reads does not read a replica: its answer has to be of the present.
     """
 
     permission: Required[str]
@@ -79,6 +80,7 @@ class ViewOptions(TypedDict, total=False):
     in_batch: bool
     fresh: bool
     impersonated: bool
+    reads_server: bool
 
 
 class MergePatch(BaseModel, Generic[Patched]):
@@ -128,6 +130,7 @@ def _view_arguments(route_name: str, request_method: str, options: ViewOptions) 
         "api_tag": options.get("tag"),
         "api_may_create": options.get("may_create", False),
         "api_in_batch": options.get("in_batch", True),
+        "api_reads_server": options.get("reads_server", False),
         "reads_tenants": options.get("reads_tenants", False),
         "fresh": options.get("fresh", False),
         "impersonated": options.get("impersonated", False),
@@ -211,6 +214,7 @@ def checked_request_view(view: View, info: Any) -> View:
     def checked(context: Any, request: TenantRequest) -> Any:
         check_acceptable(request, info.options["api_answer"])
         request.writes = info.options["api_writes"]
+        request.reads_server = info.options["api_reads_server"]
         request.checked_query = read_query(request, query)
         request.checked_body = _read_body(request, body)
         request.response.status_int = info.options["api_status"]
@@ -232,6 +236,7 @@ checked_request_view.options = (  # type: ignore[attr-defined]
     "api_tag",
     "api_may_create",
     "api_in_batch",
+    "api_reads_server",
 )
 
 

@@ -76,6 +76,11 @@ class Counts:
                     ("tenantapp_requests_limited", "Requests beyond a limit, by what was limited.", ["by"]),
                     ("tenantapp_requests_uncounted", "Requests that no limit counted: its store was away.", []),
                     ("tenantapp_requests_shed", "Requests that had waited too long to be begun.", []),
+                    (
+                        "tenantapp_replicated_reads",
+                        "Requests that read a tenant's database on a server with replicas.",
+                        ["server", "source"],
+                    ),
                     ("tenantapp_requests_refused", "Requests not let in to a slow database.", []),
                     ("tenantapp_requests_ended", "Requests that were ended to free a thread.", []),
                     ("tenantapp_requests_overdue", "Waits for a database without an answer in time.", []),
@@ -136,7 +141,10 @@ class Counts:
             self._waiting.labels(server).set(budget.waiting)
             for name in ("waited", "evicted", "refused"):
                 self._grown.to(f"tenantapp_connections_{name}", getattr(budget, name), server)
-        for server, engines in registry.tenant_dbs.engines.items():
+        for server, replicas in registry.tenant_dbs.replicas.items():
+            for source, number in (("replica", replicas.by_replicas), ("server", replicas.by_server)):
+                self._grown.to("tenantapp_replicated_reads", number, server, source)
+        for server, engines in registry.tenant_dbs.all_engines().items():
             self._breakers.labels(server).set(engines.breaker.is_open)
         bulkhead = registry.bulkhead
         numbers = bulkhead.numbers()

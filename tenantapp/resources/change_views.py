@@ -123,4 +123,6 @@ def includeme(config: Configurator) -> None:
         answer=ChangesPage,
         problems=("changes_gone",),
         tag="changes",
+        # A replica may not have a position yet that the client was told. It would be taken for one that is gone.
+        reads_server=True,
     )

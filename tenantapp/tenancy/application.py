@@ -12,8 +12,11 @@ from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.cache_stores import cache_store
 from tenantapp.tenancy.databases import TenantDatabases
+from tenantapp.tenancy.errors import ReplicaUnavailable
 from tenantapp.tenancy.named_tenants import NamedTenantRoutes
 from tenantapp.tenancy.observing import add_observing_tween, observe_requests
+from tenantapp.tenancy.positions import Positions
+from tenantapp.tenancy.replicas import replicas_of
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.server_engines import engines_of
 from tenantapp.tenancy.servers import Servers
@@ -42,8 +45,12 @@ def includeme(config: Configurator) -> None:
         probe_pause=settings.connections_probe,
     )
     config.registry.tenant_dbs = TenantDatabases(
-        servers, engines_of(servers, settings), changes_kept=timedelta(days=settings.changes_keep)
+        servers,
+        engines_of(servers, settings),
+        changes_kept=timedelta(days=settings.changes_keep),
+        replicas=replicas_of(servers, settings),
     )
+    config.registry.positions = Positions(settings.tenancy_secret or "")  # only servers with a secret have replicas
     config.registry.cache_store = cache_store(settings.cache_url, settings.cache_memory)
     config.set_request_factory(TenantRequest)
     config.registry.registerUtility(NamedTenantRoutes(config.get_routes_mapper()), IRoutesMapper)
@@ -62,6 +69,7 @@ def includeme(config: Configurator) -> None:
     )
     config.include("pyramid_retry")
     mark_error_retryable(TransactionConflict)
+    mark_error_retryable(ReplicaUnavailable)
     config.include("pyramid_tm")
     config.action(None, _extend_request_class, args=(config.registry,), order=AFTER_ALL)
     add_observing_tween(config)

@@ -126,6 +126,24 @@ class MemoryStore:
             del self._tenants[tenant_id]
 
 
+class FrozenStore:
+    """Another store, in which nothing is kept that is not kept there already."""
+
+    def __init__(self, store: CacheStore) -> None:
+        self._store = store
+
+    def get(self, place: Place, key: str) -> bytes | None:
+        """Return the value, or None."""
+        return self._store.get(place, key)
+
+    def set(self, place: Place, key: str, value: bytes, seconds: float) -> None:
+        """Keep nothing."""
+
+    def delete(self, place: Place, key: str) -> None:
+        """Forget a value."""
+        self._store.delete(place, key)
+
+
 class RedisStore:
     """A store in Redis, or what speaks its protocol. While it does not answer, nothing is found and nothing is kept.
 

@@ -17,7 +17,13 @@ from tenantapp.sql.budget import BudgetNumbers
 from tenantapp.sql.failures import Cause, Failure
 from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
-from tenantapp.tenancy.errors import TenantDatabaseUnavailable, WrongTenantDatabase, tenant_database_failed
+from tenantapp.tenancy.errors import (
+    ReplicaUnavailable,
+    TenantDatabaseUnavailable,
+    WrongTenantDatabase,
+    tenant_database_failed,
+)
+from tenantapp.tenancy.replicas import NO_REPLICAS, Replica, ServerReplicas, Unasked
 from tenantapp.tenancy.server_engines import ServerEngines, engines_of
 from tenantapp.tenancy.servers import Servers
 
@@ -49,8 +55,11 @@ class TenantDatabases:
         *,
         unused_engine: float = UNUSED_ENGINE,
         changes_kept: timedelta | None = CHANGES_KEPT,
+        replicas: Mapping[str, ServerReplicas] = NO_REPLICAS,
     ) -> None:
         self._servers = servers
+        self.replicas = replicas
+        """The replicas of servers, by the name of the server. Only requests read them."""
         self._changes_kept = changes_kept
         self.on_watched: Callable[[UUID], None] | None = None
         self.on_file_removed: Callable[[UUID, UUID], None] | None = None
@@ -58,6 +67,7 @@ class TenantDatabases:
         self.unused_engine = unused_engine
         self.engines = engines
         self._entries: dict[UUID, _Entry] = {}
+        self._on_replicas: dict[tuple[UUID, str], _Entry] = {}
         self._lock = Lock()
         self._made = 0
 
@@ -73,6 +83,20 @@ class TenantDatabases:
         """
         return self._factory(access.require_tenant())
 
+    def on_replica(self, place: TenantPlace, replica: Replica) -> DBFactory:
+        """Return the database of a tenant on a replica, which is only for reading."""
+        key = place.id, replica.address
+        entry = self._on_replicas.get(key)
+        if entry is not None and (entry.server, entry.database) == (place.server, place.database):
+            return entry.factory
+        make = partial(self._make_replica_engine, place, replica)
+        made = _Entry(place.server, place.database, DBFactory(make, changes_kept=self._changes_kept))
+        with self._lock:
+            old, self._on_replicas[key] = self._on_replicas.get(key), made
+        if old is not None:
+            old.factory.dispose()
+        return made.factory
+
     @contextmanager
     def begin(self, access: Access, *, read_only: bool = False) -> Iterator[Session]:
         """Yield a tenant session outside a request. Commit at the end of the block; roll back on an exception."""
@@ -82,15 +106,24 @@ class TenantDatabases:
 
     def numbers(self) -> dict[str, BudgetNumbers]:
         """Return the figures of each server's connection budget, by the server's name."""
-        return {name: engines.budget.numbers() for name, engines in self.engines.items()}
+        return {name: engines.budget.numbers() for name, engines in self.all_engines().items()}
+
+    def all_engines(self) -> dict[str, ServerEngines]:
+        """Return the engines of each server by its name, and those of its replicas by ``NAME ADDRESS``."""
+        of_replicas = {
+            f"{name} {replica.address}": replica.engines
+            for name, replicas in self.replicas.items()
+            for replica in replicas.replicas
+        }
+        return {**self.engines, **of_replicas}
 
     def checkedout(self) -> int:
         """Return how many connections to tenant databases are in use now."""
-        return sum(entry.factory.checkedout() for entry in list(self._entries.values()))
+        return sum(entry.factory.checkedout() for entry in self._all_entries())
 
     def dispose(self) -> None:
         """Close every connection that is not in use."""
-        for entry in list(self._entries.values()):
+        for entry in self._all_entries():
             entry.factory.dispose()
 
     def __len__(self) -> int:
@@ -148,10 +181,23 @@ class TenantDatabases:
             verify=_identity_check(place),
         )
 
+    def _make_replica_engine(self, place: TenantPlace, replica: Replica) -> Engine:
+        self._made += 1
+        if self._made % SWEEP_EVERY == 0:
+            self._let_go_unused()
+        return replica.engines.make(
+            replica.server.tenant_url(place.database),
+            unavailable=partial(_replica_failed, place, replica),
+            verify=_replica_check(place, replica),
+        )
+
+    def _all_entries(self) -> list[_Entry]:
+        return [*self._entries.values(), *self._on_replicas.values()]
+
     def _let_go_unused(self) -> None:
         """Forget engines that were not used for a while and have no connection in use."""
         before = monotonic() - self.unused_engine
-        for entry in list(self._entries.values()):
+        for entry in self._all_entries():
             factory = entry.factory
             if factory.is_made and factory.last_used < before and factory.checkedout() == 0:
                 factory.dispose()
@@ -171,6 +217,30 @@ def one_database(servers: Servers, settings: Settings) -> Iterator[TenantDatabas
         yield databases
     finally:
         databases.dispose()
+
+
+def _replica_failed(place: TenantPlace, replica: Replica, failure: Failure) -> TenantDatabaseUnavailable:
+    """Return the error for a failure on a replica."""
+    if failure.cause == Cause.CANCELLED:  # by statement_timeout: on the server it would take as long again
+        return tenant_database_failed(place.slug, place.server, failure)
+    replica.avoid(place.id)
+    return ReplicaUnavailable(place.slug, place.server, replica.address, failure)
+
+
+def _replica_check(place: TenantPlace, replica: Replica) -> Callable[[Any], None]:
+    """Return the check that a connection leads to this tenant's data, and that the replica has not gone back."""
+    is_the_tenants = _identity_check(place)
+
+    def verify(connection: Any) -> None:
+        try:
+            is_the_tenants(connection)
+            replica.connected(connection)
+        except WrongTenantDatabase as error:
+            raise _replica_failed(place, replica, error.failure) from error
+        except Unasked as error:
+            raise _replica_failed(place, replica, Failure(Cause.FAILED, str(error))) from error
+
+    return verify
 
 
 def _identity_check(place: TenantPlace) -> Callable[[Any], None]:

@@ -25,6 +25,7 @@ TenancyError
     +-- TenantDatabaseSlow          also ``sql.errors.DatabaseSlow``
     +-- TenantOutcomeUnknown        also ``sql.errors.OutcomeUnknown``
     +-- WrongTenantDatabase         the database holds the data of somebody else
+    +-- ReplicaUnavailable          a replica could not be read; the request is tried again on the server
 """
 
 from typing import Final
@@ -249,6 +250,18 @@ class WrongTenantDatabase(TenantDatabaseUnavailable):
 
     def __init__(self, slug: str, server: str = "") -> None:
         super().__init__(slug, server, Failure(Cause.WRONG_TENANT))
+
+
+class ReplicaUnavailable(TenantDatabaseUnavailable):
+    """One tenant's database on a replica could not be read. The request is tried again on the server."""
+
+    def __init__(self, slug: str, server: str, address: str, failure: Failure) -> None:
+        super().__init__(slug, server, failure)
+        self.address = address
+
+    @property
+    def database(self) -> str:  # type: ignore[override]
+        return f"tenant {self.slug} on the replica {self.address} of server {self.server}, so the server is read"
 
 
 def user_database_failed(failure: Failure) -> UserDatabaseUnavailable:

@@ -18,10 +18,11 @@ from transaction import TransactionManager
 
 from tenantapp.tenancy.access import ACTOR, BY_OPERATOR, NOBODY, SHOWN_LENGTH, Access, Actor, TenantPlace
 from tenantapp.tenancy.cache import TenantCache
-from tenantapp.tenancy.cache_stores import Place
+from tenantapp.tenancy.cache_stores import CacheStore, FrozenStore, Place
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import NoAccess
 from tenantapp.tenancy.named_tenants import tenant_in, with_tenant
+from tenantapp.tenancy.replica_reads import database_of
 
 if TYPE_CHECKING:
     # The same for a type checker. Pyramid's reify has no types.
@@ -66,6 +67,10 @@ class TenantRequest(Request):
     """The database that the request may write to. None: it only reads, also with an unsafe method."""
     reads_tenants = False
     """Whether the access includes the tenants that the person may choose."""
+    reads_server = False
+    """Whether the request reads no replica, although it changes nothing: its answer has to be of the present."""
+    reads_replica = False
+    """Whether the tenant session is on a replica."""
     depends_on_caller = False
     """Whether somebody has asked who makes the request. The answer has to say so to caches (``Vary``)."""
     served_tenant: TenantPlace | None = None
@@ -163,7 +168,11 @@ class TenantRequest(Request):
         """
         if self.part_of is not None:
             return self.part_of.tenant_session
-        factory = self.registry.tenant_dbs.for_access(self.access)
+        databases = self.registry.tenant_dbs
+        factory = databases.for_access(self.access)
+        if databases.replicas:
+            server, factory = factory, database_of(self, factory, only_reads=self.method in SAFE_METHODS)
+            self.reads_replica = factory is not server
         # The database refuses what an operator may not change, also in a view that is open to everybody.
         session = self._open("tenant", factory, only_reads=self.access.only_reads)
         session.info[ACTOR] = self.actor
@@ -173,13 +182,17 @@ class TenantRequest(Request):
     def tenant_cache(self) -> TenantCache:
         """Return the cache of the tenant. Raises ``NoAccess`` or a ``TenantRefused``.
 
-        The parts of a batch share that of the batch.
+        What was read from a replica is not kept for others, who may have seen newer rows. The parts of a batch share
+        the cache of the batch.
         """
         if self.part_of is not None:
             return self.part_of.tenant_cache
         tenant = self.access.require_tenant()
         manager = self.tm if has_transaction(self) else None
-        return TenantCache(self.registry.cache_store, Place(tenant.id, tenant.epoch), manager)
+        store: CacheStore = self.registry.cache_store
+        if self.reads_replica:
+            store = FrozenStore(store)
+        return TenantCache(store, Place(tenant.id, tenant.epoch), manager)
 
     def part(self, index: int, environ: dict[str, Any]) -> "TenantRequest":
         """Return a request of this environment that is a part of this one."""
@@ -211,10 +224,14 @@ def has_transaction(request: TenantRequest) -> bool:
 def retry_attempts(request: TenantRequest) -> int | None:
     """Return how often a request is tried in all if it conflicts with another. None means ``retry.attempts``.
 
-    A request that only reads is tried once. A request with a body of unknown length, or longer than ``api.max_body``,
-    is also tried once: for a retry the body is copied before a view can refuse it.
+    A request that only reads is tried once; if there are replicas, on one of them and then on the server. A change
+    with a body of unknown length, or longer than ``api.max_body``, is tried once: for a retry the body is copied before
+    a view can refuse it.
     """
-    if request.method in SAFE_METHODS or (request.content_length is None and request.is_body_readable):
+    if request.method in SAFE_METHODS:
+        has_body = bool(request.content_length) or "HTTP_TRANSFER_ENCODING" in request.environ
+        return 2 if request.registry.tenant_dbs.replicas and not has_body else 1
+    if request.content_length is None and request.is_body_readable:
         return 1
     return 1 if (request.content_length or 0) > request.registry.app_settings.api_max_body else None
 

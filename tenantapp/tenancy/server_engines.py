@@ -127,16 +127,18 @@ class ServerEngines:
 
 def engines_of(servers: Servers, settings: Settings) -> dict[str, ServerEngines]:
     """Return the engines of all servers, by the server's name."""
-    return {
-        name: ServerEngines(
-            server,
-            limit=settings.connections_budget,
-            workers=settings.connections_workers or 1,
-            timeout=settings.connections_timeout,
-            probe_pause=settings.connections_probe,
-        )
-        for name, server in servers.items()
-    }
+    return {name: engines_on(server, settings) for name, server in servers.items()}
+
+
+def engines_on(server: Server, settings: Settings) -> ServerEngines:
+    """Return the engines of a server, with the limits of the settings."""
+    return ServerEngines(
+        server,
+        limit=settings.connections_budget,
+        workers=settings.connections_workers or 1,
+        timeout=settings.connections_timeout,
+        probe_pause=settings.connections_probe,
+    )
 
 
 def _never(*_: object) -> Any:

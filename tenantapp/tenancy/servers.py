@@ -12,11 +12,14 @@ from urllib.parse import quote
 
 from sqlalchemy.engine import URL
 
+from tenantapp.setting_types import Address
 from tenantapp.settings import Settings
 from tenantapp.sql.role_passwords import RolePassword
 from tenantapp.tenancy.errors import ServerError
 
 NONE: Final[Mapping[str, URL]] = MappingProxyType({})
+LEADS_TO: Final = frozenset({"host", "hostaddr", "port", "target_session_attrs", "load_balance_hosts"})
+"""The parameters of a URL that say which server it leads to."""
 
 
 def sqlite_url(path: Path, *, create: bool = False) -> URL:
@@ -105,7 +108,8 @@ class PostgresServer(Server):
 
     ``pgbouncer`` is the URL of the PgBouncer in front of the server, if there is one. ``connection_limit`` is how many
     connections the role of a new tenant may have at a time. With ``former_secret``, roles may still have the password
-    that is derived from that. ``extensions`` are those that the server's role makes in each database.
+    that is derived from that. ``extensions`` are those that the server's role makes in each database. ``replicas`` are
+    the addresses of its standbys.
     """
 
     secret: str = field(repr=False, default="")
@@ -113,6 +117,7 @@ class PostgresServer(Server):
     former_secret: str | None = field(repr=False, default=None)
     connection_limit: int | None = None
     extensions: tuple[str, ...] = ()
+    replicas: tuple[Address, ...] = ()
     # By database. They remember which of the two passwords the server accepts.
     _passwords: dict[str, RolePassword] = field(repr=False, compare=False, default_factory=dict)
 
@@ -139,6 +144,14 @@ class PostgresServer(Server):
 
     def direct(self) -> Server:
         return replace(self, pgbouncer=None)
+
+    def replica_servers(self) -> "dict[str, PostgresServer]":
+        """Return each replica as a server, by its address. Databases, roles and passwords are those of this server."""
+        query = {name: value for name, value in self.url.query.items() if name not in LEADS_TO}
+        url = self.url.set(query=query)
+        return {
+            str(address): replace(self, url=_at(url, address), pgbouncer=None, replicas=()) for address in self.replicas
+        }
 
 
 class Servers(Mapping[str, Server]):
@@ -194,7 +207,15 @@ def _make_server(settings: Settings, name: str, url: URL, pgbouncer: URL | None)
         pgbouncer=pgbouncer,
         connection_limit=settings.tenancy_connection_limit,
         extensions=settings.extensions.get(name, ()),
+        replicas=settings.replicas.get(name, ()),
     )
+
+
+def _at(url: URL, address: Address) -> URL:
+    """Return the URL with this address. libpq takes a host that begins with a slash for the directory of a socket."""
+    if address.host.startswith("/"):
+        return url.set(host=None, port=address.port).update_query_dict({"host": address.host})
+    return url.set(host=address.host, port=address.port)
 
 
 def _derived_password(secret: str, database: str) -> str:

@@ -104,6 +104,21 @@ def test_origins_are_exact() -> None:
         (BEHIND | {"pgbouncer.E U": PGBOUNCER}, "a server's name"),
         (BEHIND | {"pgbouncer.eu.extensions": "vector"}, "pgbouncer.eu.extensions: a server's name"),
         ({"servers.other.weight": "1"}, "servers.other.weight needs a server"),
+        ({"servers.main.replicas": "db2"}, "servers.main.replicas needs a PostgreSQL server"),
+        (BEHIND | {"servers.other.replicas": "db2"}, "servers.other.replicas needs a PostgreSQL server"),
+        (BEHIND | {"servers.eu.replica_lag": "5"}, "servers.eu.replica_lag needs replicas"),
+        (BEHIND | {"servers.eu.replicas": "db2", "servers.eu.replica_lag": "0"}, "servers.eu.replica_lag must be"),
+        *(
+            (BEHIND | {"servers.eu.replicas": value}, f"^setting servers.eu.replicas {told}")
+            for value, told in (
+                ("", "must have an address"),
+                ("db2:0", "must be like db2.example.org:5432"),
+                ("db2:99999", "must be like"),
+                ("postgresql+psycopg2://db2/", "must be like"),
+                ("db2, db3", "must be like"),
+                ("db2 db2", "must name each address once"),
+            )
+        ),
         ({"servers.main.weight": "much"}, "servers.main.weight must be a number of shares from 0 to 1000"),
         ({"servers.main.extensions": "vector"}, "servers.main.extensions needs a PostgreSQL server"),
         (BEHIND | {"servers.other.extensions": "vector"}, "servers.other.extensions needs a PostgreSQL server"),
@@ -157,6 +172,8 @@ def test_the_environment_takes_precedence() -> None:
             "TENANTAPP_SERVERS_EU": POSTGRES,
             "TENANTAPP_PGBOUNCER_EU": PGBOUNCER,
             "TENANTAPP_SERVERS_EU_EXTENSIONS": "vector, uuid-ossp",
+            "TENANTAPP_SERVERS_EU_REPLICAS": "db2:5433 [2001:db8::2] /run/postgresql",
+            "TENANTAPP_SERVERS_EU_REPLICA_LAG": "2.5",
             "TENANTAPP_TENANCY_SECRET": BEHIND["tenancy.secret"],
             "TENANTAPP_INI": "x.ini",
             "OTHER": "x",
@@ -166,6 +183,9 @@ def test_the_environment_takes_precedence() -> None:
     assert set(settings.servers) == {"main", "eu"}
     assert str(settings.pgbouncers["eu"]) == PGBOUNCER
     assert settings.extensions == {"eu": ("vector", "uuid-ossp")}
+    assert settings.replicas == {"eu": (("db2", 5433), ("2001:db8::2", None), ("/run/postgresql", None))}
+    assert [str(address) for address in settings.replicas["eu"]] == ["db2:5433", "[2001:db8::2]", "/run/postgresql"]
+    assert settings.replica_lags == {"eu": 2.5}
 
 
 def test_an_unknown_variable_is_named() -> None:

@@ -1,0 +1,327 @@
+"""What a process knows of the replicas of a server: how far they have replayed its write-ahead log, and how far behind
+they may be.
+
+No request asks for that as a rule. A server and its replica are asked at most every second, on the connections of the
+request that comes just then, and the answers count for the requests of all tenants. So the names of functions are
+qualified: in its own database, a tenant decides which functions plain names mean.
+
+A replica has a lag of at most the time since the server was asked for a position that the replica is now known to have
+replayed. No clocks of servers are compared, and a replica that nobody hears of falls behind by itself.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from threading import Lock
+from time import monotonic
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import psycopg2
+from sqlalchemy import literal_column, select
+
+from tenantapp.settings import Settings
+from tenantapp.sql.prepared import LoneSelect, Row
+from tenantapp.sql.waits import present
+from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.tenancy.positions import Log, LogPosition, parse_lsn
+from tenantapp.tenancy.server_engines import ServerEngines, engines_on
+from tenantapp.tenancy.servers import PostgresServer, Servers
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY: Final = 1.0  # seconds at most; and four times in the lag that is allowed
+ASKS_IN_LAG: Final = 4
+SAMPLES: Final = 64  # positions of the server that a replica has yet to replay
+MOST_LAG: Final = 5.0  # seconds
+# Seconds after which a replica that has begun again may be a new one, and its log another. No request takes as long.
+FORGOTTEN_AFTER: Final = 60.0
+MOST_AVOIDED: Final = 1000  # tenants, before those are forgotten that may read again
+NO_STANDBY: Final = "it is no standby"
+FOREIGN: Final = "it belongs to another cluster"
+OTHER_TIMELINE: Final = "it does not follow the server's timeline, or has not noted it yet"
+STANDBY: Final = "its server is a standby itself"
+
+
+class Unasked(Exception):
+    """The server or the replica does not say where it is. The message says why."""
+
+
+class _ServerRow(NamedTuple):
+    cluster: Any
+    file: str | None  # of the log: its name begins with the timeline
+    inserted: str | None
+    flushed: str | None
+
+
+class _ReplicaRow(NamedTuple):
+    is_standby: bool
+    cluster: Any
+    # A standby follows the timeline of a new server at once, and notes that later, never earlier.
+    noted: int
+    noted_in_recovery: int
+    replayed: str | None
+
+
+def _select(row: type[Any], *columns: str) -> LoneSelect[Any]:
+    named = zip(row._fields, columns, strict=True)
+    return LoneSelect(select(*(literal_column(text).label(name) for name, text in named)), row)
+
+
+def _unless_standby(text: str) -> str:
+    """Return an expression that is null on a standby, where the functions of it raise an error."""
+    return f"CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE {text} END"
+
+
+# https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP
+# https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
+ASK_SERVER: Final[LoneSelect[_ServerRow]] = _select(
+    _ServerRow,
+    "(pg_catalog.pg_control_system()).system_identifier",
+    _unless_standby("pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())"),
+    # Not the flushed one: with synchronous_commit = off, what is committed may not be flushed yet.
+    _unless_standby("pg_catalog.pg_current_wal_insert_lsn()"),
+    _unless_standby("pg_catalog.pg_current_wal_flush_lsn()"),
+)
+ASK_REPLICA: Final[LoneSelect[_ReplicaRow]] = _select(
+    _ReplicaRow,
+    "pg_catalog.pg_is_in_recovery()",
+    "(pg_catalog.pg_control_system()).system_identifier",
+    "(pg_catalog.pg_control_checkpoint()).timeline_id",
+    "(pg_catalog.pg_control_recovery()).min_recovery_end_timeline",
+    "pg_catalog.pg_last_wal_replay_lsn()",
+)
+REPLAYED: Final = "SELECT pg_catalog.pg_last_wal_replay_lsn()"
+
+
+class ServerPosition(NamedTuple):
+    """Where a server is. All that is committed is before ``inserted``. What is before ``flushed`` can be replayed."""
+
+    log: Log
+    inserted: int
+    flushed: int
+
+
+class Replica:
+    """A standby of a server. ``most_lag`` and ``probe_pause`` are in seconds, ``clock`` is a monotonic one."""
+
+    def __init__(
+        self,
+        address: str,
+        server: PostgresServer,
+        engines: ServerEngines,
+        *,
+        most_lag: float,
+        probe_pause: float,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.address, self.server, self.engines = address, server, engines
+        self._most_lag, self._probe_pause, self._clock = most_lag, probe_pause, clock
+        self._ask_every = min(ASK_EVERY, most_lag / ASKS_IN_LAG)
+        self._asking = Lock()
+        self._due_at = float("-inf")
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)  # when the server was where
+        self._caught_up_at = float("-inf")
+        self._refused: str | None = None
+        self._avoided: dict[UUID, float] = {}
+        self._heard_at = float("-inf")
+        self.log: Log | None = None
+        """The log that the server writes and the replica replays, or None if that is not known."""
+        self.replayed = 0
+        """How far the replica has replayed the log, as far as is known."""
+
+    def avoid(self, tenant_id: UUID) -> None:
+        """Let a tenant read nothing here for a while: a read has failed."""
+        now = self._clock()
+        if len(self._avoided) >= MOST_AVOIDED:
+            self._avoided = {each: until for each, until in list(self._avoided.items()) if until > now}
+        self._avoided[tenant_id] = now + self._probe_pause
+
+    def is_avoided(self, tenant_id: UUID) -> bool:
+        """Return whether a read of this tenant has failed here lately."""
+        until = self._avoided.get(tenant_id)
+        return until is not None and until > self._clock()
+
+    def connected(self, connection: Any) -> None:
+        """Look at a new connection of the driver. Raises ``Unasked`` if less is replayed than before.
+
+        A standby that was killed takes connections when its files are consistent. Then it may have to replay again what
+        it had replayed before, and requests have decided by that. The connections from before have ended.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(REPLAYED)
+            text = cursor.fetchone()[0]
+        if (0 if text is None else parse_lsn(text)) >= self.replayed:
+            return
+        if self._clock() - self._heard_at < FORGOTTEN_AFTER:
+            raise Unasked("it has begun again, and has replayed less than before")
+        self._forget()
+        self.replayed = 0
+
+    def keep_up(self, server: DBFactory, replica: DBFactory) -> None:
+        """Ask the server and the replica where they are, if it is time. Only one thread does; the others go on.
+
+        The factories are those of one tenant's database. Raises what reading raises.
+        """
+        if self._clock() < self._due_at or not self._asking.acquire(blocking=False):
+            return
+        try:
+            self._due_at = self._clock() + self._probe_pause  # if it fails
+            began = self._clock()
+            try:
+                with _hurried():
+                    there, here = ask_server(server), ask_replica(replica)
+            except Unasked as error:
+                self._refuse(str(error))
+                return
+            self._note(began, there, here)
+            self._due_at = self._clock() + self._ask_every
+        finally:
+            self._asking.release()
+
+    def has_replayed(self, lsn: int, replica: DBFactory) -> bool:
+        """Return whether the replica has replayed this position. If it is not known to, the replica is asked.
+
+        Raises what reading raises.
+        """
+        if self.replayed >= lsn:
+            return True
+        try:
+            with _hurried():
+                here = ask_replica(replica)
+        except Unasked:
+            return False
+        if not here.is_standby or here.replayed is None:
+            return False
+        self._heard(parse_lsn(here.replayed))
+        return self.replayed >= lsn
+
+    def is_near(self) -> bool:
+        """Return whether the replica lags by no more than is allowed, as far as is known."""
+        return self.log is not None and self._clock() - self._caught_up_at <= self._most_lag
+
+    def _note(self, began: float, there: ServerPosition, here: _ReplicaRow) -> None:
+        refused = _refusal(there.log, here)
+        if refused is not None or here.replayed is None:
+            self._refuse(refused or NO_STANDBY)
+            return
+        if self._refused is not None:
+            log.warning("The replica %s of the server %s is read again.", self.address, self.server.name)
+            self._refused = None
+        if self.log != there.log:
+            self._forget()
+            self.log, self.replayed = there.log, 0
+        self._heard(parse_lsn(here.replayed))
+        self._samples.append((began, there.flushed))
+        while self._samples and self._samples[0][1] <= self.replayed:
+            self._caught_up_at = self._samples.popleft()[0]
+
+    def _refuse(self, reason: str) -> None:
+        if self._refused != reason:
+            self._refused = reason
+            told = "The replica %s of the server %s is not read, because %s."
+            log.warning(told, self.address, self.server.name, reason)
+        self._forget()
+
+    def _heard(self, replayed: int) -> None:
+        self.replayed = max(self.replayed, replayed)  # answers may overtake each other
+        self._heard_at = self._clock()
+
+    def _forget(self) -> None:
+        """Let nobody read the replica until it is asked again."""
+        self.log, self._caught_up_at = None, float("-inf")
+        self._samples.clear()
+
+
+class ServerReplicas:
+    """The replicas of one server, and how many reads they and the server have served in this process."""
+
+    def __init__(self, replicas: tuple[Replica, ...]) -> None:
+        self.replicas = replicas
+        self._lock = Lock()
+        self.by_replicas = self.by_server = 0
+
+    def order_of(self, tenant_id: UUID) -> list[Replica]:
+        """Return the replicas, first the one that this tenant reads as long as it can be read.
+
+        One replica never goes back, and another one may be further behind.
+        """
+        if len(self.replicas) == 1:
+            return list(self.replicas)
+        return sorted(self.replicas, key=lambda each: blake2b(each.address.encode() + tenant_id.bytes).digest())
+
+    def count(self, *, by_replica: bool) -> None:
+        """Count a request that reads."""
+        with self._lock:
+            self.by_replicas += by_replica
+            self.by_server += not by_replica
+
+
+def ask_server(server: DBFactory) -> ServerPosition:
+    """Return where a server is now. Raises ``Unasked``, and what reading raises."""
+    row = _ask(ASK_SERVER, server)
+    if row.file is None or row.inserted is None or row.flushed is None:
+        raise Unasked(STANDBY)
+    where = Log(int(row.cluster), int(row.file[:8], 16))
+    return ServerPosition(where, parse_lsn(row.inserted), parse_lsn(row.flushed))
+
+
+def ask_replica(replica: DBFactory) -> _ReplicaRow:
+    """Return where a replica is now. Raises ``Unasked``, and what reading raises."""
+    return _ask(ASK_REPLICA, replica)
+
+
+def _ask(statement: LoneSelect[Row], database: DBFactory) -> Row:
+    try:
+        return statement.fetch(database.engine, {})[0]
+    except psycopg2.Error as error:  # it answers, and does not permit it
+        raise Unasked(f"it does not say where it is ({str(error).strip().splitlines()[0]})") from error
+
+
+def present_position(server: DBFactory) -> LogPosition:
+    """Return the position behind all that is committed by now. Raises what ``ask_server`` raises."""
+    there = ask_server(server)
+    return LogPosition(there.log, there.inserted)
+
+
+def replicas_of(servers: Servers, settings: Settings) -> dict[str, ServerReplicas]:
+    """Return the replicas of the servers that have some, by the name of the server."""
+    found = {}
+    for name, server in servers.items():
+        if isinstance(server, PostgresServer) and server.replicas:
+            most_lag, probe_pause = settings.replica_lags.get(name, MOST_LAG), settings.connections_probe
+            found[name] = ServerReplicas(
+                tuple(
+                    Replica(address, each, engines_on(each, settings), most_lag=most_lag, probe_pause=probe_pause)
+                    for address, each in server.replica_servers().items()
+                )
+            )
+    return found
+
+
+def _refusal(server: Log, here: _ReplicaRow) -> str | None:
+    if not here.is_standby:
+        return NO_STANDBY
+    if int(here.cluster) != server.cluster:
+        return FOREIGN
+    return None if max(here.noted, here.noted_in_recovery) == server.timeline else OTHER_TIMELINE
+
+
+@contextmanager
+def _hurried() -> Iterator[None]:
+    """Wait for no answer longer than what makes a request slow: these take no time where all is well."""
+    waits = present()
+    if waits is None:
+        yield
+        return
+    deadline, waits.deadline = waits.deadline, min(waits.deadline, waits.bulkhead.slow)
+    try:
+        yield
+    finally:
+        waits.deadline = deadline
+
+
+NO_REPLICAS: Final[Mapping[str, ServerReplicas]] = MappingProxyType({})
