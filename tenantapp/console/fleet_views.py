@@ -9,6 +9,7 @@ from tenantapp.answers import Page
 from tenantapp.console import answers
 from tenantapp.console.answers import AskedServer, FleetServer, Migrations
 from tenantapp.console.declarations import fleet_view
+from tenantapp.console.usage_answers import Replication, ServingProcess
 from tenantapp.databases.histories.histories import head_revision
 from tenantapp.databases.servers.server_databases import databases_on
 from tenantapp.fleet.kinds import KINDS
@@ -18,8 +19,10 @@ from tenantapp.fleet.reconciling.reconcile import Finding, find
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import FleetError
+from tenantapp.operations.replication import USER_DATABASE, standbys_by_server
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.tenancy.servers import Server, SqliteServer
+from tenantapp.usage.processes import list_processes
 
 MOST_FAILURES: Final = 500  # named in one answer
 NO_DATABASE: Final = "tenant_"  # a name that no database has
@@ -75,6 +78,14 @@ def read_migrations(request: TenantRequest) -> dict[str, Any]:
     }
 
 
+@fleet_view("fleet_replication", "GET", answer=Page[Replication])
+def list_replication(request: TenantRequest) -> dict[str, Any]:
+    """Return the standbys of each PostgreSQL server, as a worker has seen them in the last two minutes."""
+    found = standbys_by_server(request.user_session)
+    items = [{"server": None if name == USER_DATABASE else name, "standbys": each} for name, each in found.items()]
+    return {"items": items, "next": None}
+
+
 def _counts(request: TenantRequest) -> dict[str, dict[str, int]]:
     """Return the numbers of tenants by server and state."""
     counts: dict[str, dict[str, int]] = {}
@@ -82,6 +93,12 @@ def _counts(request: TenantRequest) -> dict[str, dict[str, int]]:
     for name, state, number in request.user_session.execute(grouped.order_by(Tenant.state)):
         counts.setdefault(name, {})[state] = number
     return counts
+
+
+@fleet_view("fleet_processes", "GET", answer=Page[ServingProcess])
+def list_serving_processes(request: TenantRequest) -> dict[str, Any]:
+    """Return the processes that serve, on all machines, with their connections. Each has reported it of late."""
+    return {"items": list_processes(request.user_session), "next": None}
 
 
 def _server(request: TenantRequest, server: Server, counts: dict[str, dict[str, int]]) -> dict[str, Any]:
@@ -136,6 +153,6 @@ def _failure(status: TenantStatus) -> dict[str, Any]:
 
 def includeme(config: Configurator) -> None:
     """Add the routes."""
-    for what in ("servers", "findings", "migrations"):
+    for what in ("servers", "findings", "migrations", "processes", "replication"):
         config.add_route(f"fleet_{what}", f"/fleet/{what}")
     config.add_route("fleet_server", "/fleet/servers/{name}")

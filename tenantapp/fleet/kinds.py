@@ -19,7 +19,9 @@ from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.removing.deletion import DELETE, delete_expired, purge_deleted
 from tenantapp.fleet.removing.expired import remove_expired
 from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
+from tenantapp.fleet.verifying.standby_reports import report_replication
 from tenantapp.operations.kinds import Kinds
+from tenantapp.operations.reports import remove_old_reports
 from tenantapp.operations.worker import Chore
 from tenantapp.usage.ledger import remove_old_usage
 from tenantapp.usage.statement_ledger import remove_old_statements
@@ -47,6 +49,8 @@ CHORES: Final[tuple[Chore, ...]] = (
     remove_expired,
     remove_old_usage,
     remove_old_statements,
+    remove_old_reports,
     rehearse_nightly,
     remove_left_clusters,
+    report_replication,
 )

@@ -1,4 +1,4 @@
-"""What the user database says of tenants, operations, migrations and backups, for Prometheus.
+"""What the user database says of tenants, operations, migrations, backups and standbys, for Prometheus.
 
 It is the same in every process, so it is read when somebody asks, and is in no process's files.
 """
@@ -19,6 +19,7 @@ from tenantapp.identity.models import Tenant
 from tenantapp.operations.background import DATABASE_ERRORS
 from tenantapp.operations.leases import LEASE, database_time
 from tenantapp.operations.models import ACTIVE, Operation, OperationState, RecordedRun
+from tenantapp.operations.replication import DISCONNECTED, standbys_by_server
 
 KEPT: Final = 10.0  # seconds for which figures are given again, whoever asks
 BACKUPS_KEPT: Final = 300.0  # seconds; to find the last backup of every tenant takes longer
@@ -34,6 +35,7 @@ class _Figures:
     oldest_due: float = 0.0
     leases_over: int = 0
     migrated: dict[str, int] = field(default_factory=dict)
+    standbys: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def _figures(session: Session) -> _Figures:
         oldest_due=_age(now, session.scalar(select(func.min(Operation.created_at)).where(*due))),
         leases_over=_count(session, *over),
         migrated=_migrated(session, now),
+        standbys=standbys_by_server(session),
     )
 
 
@@ -156,9 +159,38 @@ def _metrics(figures: _Figures, backups: _Backups) -> Iterator[Metric]:
     for state, number in figures.migrated.items():
         migrated.add_metric([state], number)
     yield migrated
+    yield from _replication(figures.standbys)
     yield GaugeMetricFamily(
         "tenantapp_backups_oldest_seconds",
         "Age of the last backup of the tenant that was not backed up for the longest time.",
         backups.oldest,
     )
     yield GaugeMetricFamily("tenantapp_tenants_without_backup", "Tenants that have no known backup.", backups.without)
+
+
+def _replication(servers: dict[str, list[dict[str, Any]]]) -> Iterator[Metric]:
+    connected = GaugeMetricFamily(
+        "tenantapp_replication_standbys", "Standbys that are connected to a server.", labels=["server"]
+    )
+    labels = ["server", "standby"]
+    size = GaugeMetricFamily(
+        "tenantapp_replication_lag_bytes", "Log that a standby has not replayed, as its primary sees it.", labels=labels
+    )
+    time = GaugeMetricFamily(
+        "tenantapp_replication_lag_seconds", "How long a standby is behind, as its primary sees it.", labels=labels
+    )
+    for server, standbys in servers.items():
+        connected.add_metric([server], sum(standby["state"] != DISCONNECTED for standby in standbys))
+        for family, figure in ((size, "bytes"), (time, "seconds")):
+            for name, value in _worst(standbys, figure).items():
+                family.add_metric([server, name], value)
+    yield from (connected, size, time)
+
+
+def _worst(standbys: list[dict[str, Any]], figure: str) -> dict[str, float]:
+    """Return a figure by the standby's name. Of several with one name, the one that is furthest behind counts."""
+    worst: dict[str, float] = {}
+    for standby in standbys:
+        if standby[figure] is not None:
+            worst[standby["name"]] = max(worst.get(standby["name"], 0.0), standby[figure])
+    return worst

@@ -76,6 +76,21 @@ class Operation(UserBase):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class Report(UserBase):
+    """How something was when it was last reported on, see ``reports``.
+
+    ``subject`` is the kind of what is reported on, and ``name`` says which one. ``seen_at`` is by the clock of the user
+    database.
+    """
+
+    __tablename__ = "reports"
+
+    subject: Mapped[str] = mapped_column(String(20), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class RecordedRun(UserBase):
     """A run of ``tenantapp migrate`` over the fleet. It is only shown: no work depends on it.
 

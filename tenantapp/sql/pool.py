@@ -8,7 +8,7 @@ import psycopg2
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from tenantapp.sql.breaker import Health
-from tenantapp.sql.budget import ConnectionBudget
+from tenantapp.sql.budget import BudgetNumbers, ConnectionBudget
 from tenantapp.sql.postgres_connections import is_full
 
 # Seconds before the next attempts: the server counts a closed connection until its backend has ended.
@@ -42,6 +42,10 @@ class BudgetedPool(Pool):
         self.in_use = 0
         self.idle: list[ConnectionPoolEntry] = []
         self._disposed = False
+
+    def numbers(self) -> BudgetNumbers:
+        """Return the present figures of the budget."""
+        return self._budget.numbers()
 
     def _do_get(self) -> ConnectionPoolEntry:
         self.health.admit()

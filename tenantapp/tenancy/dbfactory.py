@@ -11,6 +11,8 @@ from uuid import UUID
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from tenantapp.sql.budget import BudgetNumbers
+from tenantapp.sql.pool import BudgetedPool
 from tenantapp.sql.prepared import DATABASE, LoneSelect, Row
 from tenantapp.sql.sqlite_files import READ_ONLY
 from tenantapp.tenancy import recording, searching
@@ -121,6 +123,11 @@ class DBFactory:
         """Return how many connections are in use now."""
         made = self._made
         return 0 if made is None else made.engine.pool.checkedout()  # type: ignore[attr-defined]
+
+    def connections(self) -> BudgetNumbers | None:
+        """Return the figures of its connections. None: it has no engine yet, or one without a budget."""
+        pool = None if self._made is None else self._made.engine.pool
+        return pool.numbers() if isinstance(pool, BudgetedPool) else None
 
     def dispose(self) -> None:
         """Forget the engine and close its idle connections. A connection in use is closed when it is returned."""

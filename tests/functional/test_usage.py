@@ -1,25 +1,31 @@
 """What tenants have used, as operators and their administrators see it: by ``tenantapp fleet usage``, and over HTTP."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from tenantapp.api.query import encode_cursor
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.identity.administrators import BY_ID
 from tenantapp.identity.models import Tenant
+from tenantapp.operations.models import Report
+from tenantapp.operations.replication import USER_DATABASE
+from tenantapp.operations.reports import Subject, report
 from tenantapp.sql.times import utcnow
 from tenantapp.testing.clock import Clock
 from tenantapp.usage.describing import last_hours
 from tenantapp.usage.ledger import add_usage
 from tenantapp.usage.meter import TenantHour, Used
 from tenantapp.usage.models import Databases
+from tenantapp.usage.processes import ProcessReport, list_processes
 from tenantapp.usage.statement_ledger import add_statements
 from tenantapp.usage.statement_meter import TimedStatement, Times
 from tests.functional.conftest import Command
@@ -171,6 +177,39 @@ def test_operators_read_the_slowest_statements_over_http(installation: Installat
     for wrong in ("sort=name", "database=acme", "limit=0", "since=today", "cursor=MQ"):
         assert code(otto.get(f"/fleet/statements?{wrong}")) == (400, "invalid_query")
     assert code(Client(installation.app).sign_in("ada", "acme").get("/fleet/statements")) == (403, "operator_required")
+
+
+def test_operators_see_the_processes_of_all_machines(installation: Installation, clock: Clock) -> None:
+    registry, here, there = installation.registry, ProcessReport(installation.registry), "b" * 32
+    assert here.write_sometimes() is False
+    with registry.user_db.begin() as session:
+        (own,) = list_processes(session)
+        content = {name: value for name, value in own.items() if name not in ("id", "seen_at")}
+        report(session, Subject.PROCESS, there, {**content, "host": "another"})
+    otto = add_operator(installation)
+
+    def shown() -> list[Any]:
+        return list(otto.get("/fleet/processes", status=200).json["items"])
+
+    assert {process["host"] for process in shown()} == {"another", gethostname()}
+    (process,) = [each for each in shown() if each["host"] == gethostname()]
+    assert (process["process"], process["threads"]) == (os.getpid(), 4)
+    assert process["connections"][-1]["server"] == "main"
+    assert all(0 <= each["idle"] <= each["open"] <= each["limit"] for each in process["connections"])
+    here.withdraw()
+    assert [each["id"] for each in shown()] == [there]
+    with registry.user_db.begin() as session:
+        session.execute(update(Report).values(seen_at=utcnow() - timedelta(minutes=1)))
+    assert shown() == [], "it has probably died"
+
+
+def test_operators_see_how_far_standbys_are_behind(installation: Installation) -> None:
+    standby = {"name": "b", "address": None, "state": "streaming", "sync_state": "async", "bytes": 7, "seconds": 0.5}
+    with installation.registry.user_db.begin() as session:
+        report(session, Subject.REPLICATION, USER_DATABASE, {"standbys": [standby]})
+        report(session, Subject.REPLICATION, "main", {"standbys": None})
+    otto = add_operator(installation)
+    assert otto.get("/fleet/replication", status=200).json["items"] == [{"server": None, "standbys": [standby]}]
 
 
 def fill_installation(installation: Installation) -> dict[str, UUID]:

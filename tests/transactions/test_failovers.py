@@ -3,23 +3,34 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import create_engine, text
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import create_engine, delete, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.pool import NullPool
 
 from tenantapp import main
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
 from tenantapp.databases.errors import ProvisioningFailed
+from tenantapp.databases.servers.standbys import standbys_of
+from tenantapp.fleet.verifying.standby_reports import report_replication
+from tenantapp.metrics.fleet_figures import FleetFigures
+from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.models import Report
+from tenantapp.operations.replication import USER_DATABASE, standbys_by_server
+from tenantapp.operations.reports import Subject, list_reports
 from tenantapp.sql.failures import Cause
 from tenantapp.tenancy.errors import TenantOutcomeUnknown, UserOutcomeUnknown
+from tenantapp.tenancy.servers import PostgresServer, Servers
 from tests.installation import Client, Installation, postgres_installation
-from tests.postgres import own_postgres, promote, standby_of
+from tests.postgres import own_postgres, promote, provisioner, standby_of
+from tests.prometheus import Metrics
 from tests.slow_databases import Sent, at_last, database_of, impatient, stopped
 from tests.transactions.applications import access_to
 from tests.transactions.read_only import SIGN_IN, assert_refused, grow_old, status_of_heartbeat
@@ -117,6 +128,70 @@ def test_a_setting_of_the_database_is_not_gone_over(failover: Failover) -> None:
     with factory.begin() as session:
         assert session.scalar(text("SHOW transaction_read_only")) == "on"
         session.execute(text("SET default_transaction_read_only = off"))
+
+
+def fleet_of(installation: Installation) -> Fleet:
+    registry = installation.registry
+    return Fleet(registry.user_db, registry.app_settings, registry.servers)
+
+
+def test_workers_report_how_far_a_standby_is_behind(failover: Failover) -> None:
+    installation, standby = failover.installation, create_engine(failover.standby, poolclass=NullPool)
+    registry = installation.registry
+
+    def reported() -> list[Any]:
+        with registry.user_db.begin() as session:
+            session.execute(delete(Report))  # it is time to ask again
+        report_replication(fleet_of(installation))
+        with registry.user_db.begin(read_only=True) as session:
+            ((server, standbys),) = standbys_by_server(session).items()
+        assert server == "main", "the user database is on the same server"
+        return standbys
+
+    at_last(lambda: (reported()[0]["bytes"], reported()[0]["seconds"]) == (0, 0.0))
+    (follows,) = reported()
+    assert (follows["state"], follows["name"]) == ("streaming", "walreceiver")
+    with standby.begin() as connection:
+        connection.execute(text("SELECT pg_wal_replay_pause()"))
+    Client(installation.app).sign_in("bob").post("/nodes", {"title": "x" * 100}, status=201)
+    at_last(lambda: reported()[0]["bytes"] > 100)
+    collected = CollectorRegistry()
+    collected.register(FleetFigures(registry))
+    metrics = Metrics(generate_latest(collected).decode())
+    labels = {"server": "main", "standby": "walreceiver"}
+    assert metrics.of("tenantapp_replication_lag_bytes", labels) > 100
+    assert metrics.of("tenantapp_replication_standbys", {"server": "main"}) == 1
+    with standby.begin() as connection:
+        connection.execute(text("SELECT pg_wal_replay_resume()"))
+    with failover.primary.connect() as connection:
+        connection.execute(text("SELECT pg_create_physical_replication_slot('gone', true)"))
+        try:
+            gone, follows = reported()
+            assert (gone["name"], gone["state"], follows["state"]) == ("gone", "disconnected", "streaming")
+            assert gone["bytes"] >= 0
+            hidden = standbys_of(provisioner(failover.primary.url), "main")
+            assert (hidden[-1].name, hidden[-1].state, hidden[-1].bytes) == ("walreceiver", None, None)
+        finally:
+            connection.execute(text("SELECT pg_drop_replication_slot('gone')"))
+            connection.exec_driver_sql("DROP OWNED BY provisioner; DROP ROLE provisioner")
+
+
+def test_a_server_that_does_not_answer_is_not_asked_again_at_once(failover: Failover) -> None:
+    registry = failover.installation.registry
+    nowhere = failover.primary.url.set(query={"host": "/nowhere"})
+    silent = Servers({"main": PostgresServer("main", nowhere)})
+    with registry.user_db.begin() as session:
+        session.execute(delete(Report))
+    asked = Fleet(registry.user_db, registry.app_settings, silent)
+    report_replication(asked)
+    with registry.user_db.begin(read_only=True) as session:
+        by_name = {each.name: each for each in list_reports(session, Subject.REPLICATION, timedelta(minutes=1))}
+        assert by_name["main"].content == {"standbys": None}
+        assert [each["state"] for each in standbys_by_server(session)[USER_DATABASE]] == ["streaming"]
+    report_replication(asked)
+    with registry.user_db.begin(read_only=True) as session:
+        again = {each.name: each for each in list_reports(session, Subject.REPLICATION, timedelta(minutes=1))}
+    assert again == by_name
 
 
 @pytest.mark.parametrize("function", ["pg_cancel_backend", "pg_terminate_backend"])

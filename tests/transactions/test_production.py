@@ -22,6 +22,7 @@ from sqlalchemy.engine import URL
 
 from tenantapp.sql.times import utcnow
 from tenantapp.usage.models import Databases, TenantUsage
+from tenantapp.usage.processes import list_processes
 from tenantapp.usage.reading import period_of
 from tenantapp.usage.statement_reading import list_statements
 from tests.installation import Installation, postgres_installation, sqlite_installation
@@ -129,6 +130,10 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
         # Of all processes, those that have ended too. Each writes down what it has counted twice a second.
         wait_for(lambda: server.metrics().of("tenantapp_requests_total", posted) == len(written))
         assert server.metrics().of("tenantapp_processes", {}) == len(server.workers())
+        with real_installation.registry.user_db.begin(read_only=True) as session:
+            reported = list_processes(session)
+        assert {process["process"] for process in reported} == server.workers(), "those that stop withdraw their report"
+        assert {each["server"] for process in reported for each in process["connections"]} == {None, "main"}
         # One more than there are workers: that is how many there were at once.
         assert len(list((tmp_path / "metrics").glob("counter_*.db"))) == len(server.workers()) + 1
         assert server.stop() == 0

@@ -8,11 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from webob import Request
 
 from tenantapp.identity.tenants import get_tenant
+from tenantapp.operations import reports
 from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.models import Report
+from tenantapp.operations.reports import Subject, remove_old_reports, report
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.statement_text import OTHER
 from tenantapp.sql.times import utcnow
@@ -285,6 +288,21 @@ def test_old_statements_are_removed_by_workers(measured: Installation, clock: Cl
         remove_old_statements(fleet)
         with registry.user_db.begin(read_only=True) as session:
             assert session.scalar(select(func.count()).select_from(StatementUsage)) == left
+
+
+def test_old_reports_are_removed_by_workers(installation: Installation) -> None:
+    registry = installation.registry
+    fleet = Fleet(registry.user_db, registry.app_settings, registry.servers)
+    with registry.user_db.begin() as session:
+        session.execute(delete(Report))
+        for name in ("new", "old"):
+            report(session, Subject.PROCESS, name, {})
+            report(session, Subject.PROCESS, name, {"again": True})
+        old = update(Report).where(Report.name == "old")
+        session.execute(old.values(seen_at=utcnow() - reports.KEPT - timedelta(seconds=1)))
+    remove_old_reports(fleet)
+    with registry.user_db.begin(read_only=True) as session:
+        assert [(each.name, each.content) for each in session.scalars(select(Report))] == [("new", {"again": True})]
 
 
 def test_old_hours_are_removed_by_workers(installation: Installation, clock: Clock) -> None:

@@ -14,6 +14,8 @@ import type {
   GetFleetMigrationsData,
   GetFleetOperationData,
   GetFleetOperationsData,
+  GetFleetProcessesData,
+  GetFleetReplicationData,
   GetFleetServerData,
   GetFleetServersData,
   GetFleetStatementsData,
@@ -41,6 +43,8 @@ import type {
   PostFleetTenantPurgeData,
   PostFleetTenantRestoreData,
   PostFleetTenantUndeleteData,
+  Replication,
+  ServingProcess,
   Statement,
   TenantChange,
   TenantRows,
@@ -62,6 +66,8 @@ export type {
   MigrationRun,
   Migrations,
   NewerThanBackup,
+  Replication,
+  ServingProcess,
   Statement,
   TenantRows,
   TenantUsage,
@@ -87,6 +93,8 @@ const RETRY: PostFleetOperationRetryData["url"] = "/api/v1/fleet/operations/{id}
 const CANCEL: PostFleetOperationCancelData["url"] = "/api/v1/fleet/operations/{id}/cancel";
 const SERVERS: GetFleetServersData["url"] = "/api/v1/fleet/servers";
 const SERVER: GetFleetServerData["url"] = "/api/v1/fleet/servers/{name}";
+const PROCESSES: GetFleetProcessesData["url"] = "/api/v1/fleet/processes";
+const REPLICATION: GetFleetReplicationData["url"] = "/api/v1/fleet/replication";
 const FINDINGS: GetFleetFindingsData["url"] = "/api/v1/fleet/findings";
 const MIGRATIONS: GetFleetMigrationsData["url"] = "/api/v1/fleet/migrations";
 const QUERY: PostFleetQueryData["url"] = "/api/v1/fleet/query";
@@ -115,6 +123,8 @@ export const readSize = async (slug: string) => (await read<TenantSize>(fill(SIZ
 export const readOperation = (id: string) => read<FleetOperation>(fill(OPERATION, id));
 export const readServers = async () => (await read<PageOf<FleetServer>>(SERVERS)).items;
 export const askServer = (name: string) => read<AskedServer>(fill(SERVER, name));
+export const readProcesses = async () => (await read<PageOf<ServingProcess>>(PROCESSES)).items;
+export const readReplication = async () => (await read<PageOf<Replication>>(REPLICATION)).items;
 export const readFindings = async () => (await read<PageOf<Finding>>(FINDINGS)).items;
 export const readMigrations = () => read<Migrations>(MIGRATIONS);
 export const readBackups = async (slug: string) => (await read<PageOf<Backup>>(fill(BACKUPS, slug))).items;
