@@ -562,6 +562,18 @@ class Settings:
         None,
         "time of day in UTC, such as 03:30, at which a worker tests the newest backup of a tenant; by default never",
     )
+    backups_ship: str | None = setting(
+        "backups.ship",
+        text,
+        None,
+        "directory to which a worker ships what changes in SQLite databases, to restore a moment; by default nowhere",
+    )
+    backups_ship_every: int = setting(
+        "backups.ship_every", number(int, 1, 86400, "seconds"), "60", "time between two rounds of shipping"
+    )
+    backups_keep_shipped: int = setting(
+        "backups.keep_shipped", number(int, 1, 3650, "days"), "7", "days for which moments that were shipped can be had"
+    )
     backups_postgres_bin: str | None = setting(
         "backups.postgres_bin",
         text,

@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "init": "tenantapp.cli.commands.databases:init",
     "jobs": "tenantapp.cli.commands.jobs:jobs",
     "migrate": "tenantapp.cli.commands.migrate:migrate",
+    "moments": "tenantapp.cli.commands.moments:moments",
     "new": "tenantapp.cli.commands.new:new",
     "openapi": "tenantapp.cli.commands.openapi:openapi",
     "operations": "tenantapp.cli.commands.operations:operations",

@@ -43,7 +43,7 @@ def restore(
     ``at`` is the text of a time, at which the tenant had the ``database``. On a terminal, ask before data is replaced,
     unless ``confirmed``. Raises ``CommandFailed`` if the time is not one.
     """
-    moment = None if at is None else Moment(_time(at), database)
+    moment = None if at is None else Moment(time_of(at), database)
     if new is None and not confirmed and sys.stdin.isatty():
         _confirm(installation, slug, backup, moment)
     fleet = installation.fleet
@@ -89,7 +89,7 @@ def test_restore(
         raise CommandFailed(f"The restored structure is not that of revision {report.revision}")
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
     """Return the time that an option gives. It needs an offset: without one, two machines would read different times.
 
     Raises ``CommandFailed``.

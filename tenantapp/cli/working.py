@@ -22,6 +22,7 @@ from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.federation.lapsed_domains import check_domains, keep_checking_domains
+from tenantapp.fleet.archives.shipping import Shipper
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.mail.delivering import Delivery, delivery_of
 from tenantapp.mail.transports import transport_of
@@ -98,6 +99,7 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
             nullcontext() if delivery is None else Background("mail", delivery.run),
             Background("audit trail", keeper.run),
             Background("domains", partial(keep_checking_domains, fleet)),
+            Background("shipping", Shipper(fleet).run),
         ):
             worker.run(ended)
         return
@@ -109,6 +111,8 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
         with _worker_of_jobs(fleet, outdated) as jobs:
             jobs.run(ended, until_idle=True)
     keeper.work_until_idle()
+    if fleet.settings.backups_ship is not None:
+        Shipper(fleet).ship()
     while check_domains(fleet):
         pass
 

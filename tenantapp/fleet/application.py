@@ -8,10 +8,11 @@ from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.databases.histories.revisions import outdated_revisions
+from tenantapp.fleet.archives.shipping import Shipper
 from tenantapp.fleet.hooks.declarations import DeclaredHooks, add_tenant_hook_directive
 from tenantapp.fleet.kinds import CHORES, KINDS
 from tenantapp.identity.tenants import list_tenants, place_of
-from tenantapp.operations.background import ServingThreads
+from tenantapp.operations.background import Background, ServingThreads
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.worker import WorkerHost
 from tenantapp.tenancy.access import TenantPlace
@@ -32,6 +33,8 @@ def includeme(config: Configurator) -> None:
     registry.access_reader.outdated = outdated_revisions(registry.app_settings)
     registry.fleet = Fleet(registry.user_db, registry.app_settings, registry.servers, registry)
     registry.worker_host = WorkerHost(registry.fleet, KINDS, CHORES, registry.app_settings.fleet_worker)
+    if registry.app_settings.fleet_worker:
+        registry.worker_host.add(Background("shipping", Shipper(registry.fleet).run))
     registry.serving_threads = ServingThreads()
     registry.serving_threads.add(registry.worker_host)
     config.add_subscriber(_add_known_tenants, ApplicationCreated)

@@ -11,6 +11,7 @@ FleetError
 |   |   +-- MomentRefused   a server cannot be restored as it was at a moment
 |   +-- BackupFailed        a tool or the store failed
 |   +-- BackupDamaged       a backup differs from what was written
+|   +-- ShippedDamaged      a file of what was shipped of a SQLite database is missing or differs from what was written
 |   +-- CopyNotProved       a copy, once restored, differs from the database; nothing was removed
 +-- CopyRequired            a tenant is not removed, because no copy of it can be kept
 +-- NotCopied               a tenant is not removed, because what is in it keeps a final copy from being made or proved
@@ -21,6 +22,8 @@ FleetError
 +-- HookMissing             the domain does not declare a hook any more
 +-- LossNotAccepted         a SQLite file is not taken as it is
 """
+
+from datetime import datetime
 
 from tenantapp.operations.errors import FleetError
 
@@ -96,6 +99,15 @@ class BackupDamaged(BackupError):
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"The backup {file} is damaged: {reason}.")
+
+
+class ShippedDamaged(BackupError):
+    """A file of what was shipped is missing or damaged. ``good`` is the last moment that can be had before it."""
+
+    def __init__(self, file: str, reason: str, good: datetime | None = None) -> None:
+        until = "" if good is None else f"; the last good moment before it is {good.isoformat()}"
+        super().__init__(f"What was shipped is damaged: {file}: {reason}{until}.")
+        self.reason = reason
 
 
 class CopyNotProved(BackupError):

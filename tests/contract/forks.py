@@ -28,6 +28,7 @@ MODULES: Final = (
     "tests.contract.hanging",
     "tests.contract.hanging_worker",
     "tests.contract.hanging_job",
+    "tests.contract.hanging_shipping",
     "tests.contract.hanging_delivery",
     "tests.contract.hanging_migration",
     "tests.contract.exporting",

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -20,13 +21,18 @@ from tenantapp.databases.servers.sqlite_databases import SUFFIXES
 from tenantapp.fleet.archives.archives import archive_of
 from tenantapp.fleet.archives.cluster_directories import foreign_in, place_for_clusters
 from tenantapp.fleet.archives.cluster_server import server_programs
+from tenantapp.fleet.archives.ship_directory import archive_directory, last_round
 from tenantapp.fleet.backups.postgres_tools import Tools, choose_tools, fitting_tools
 from tenantapp.fleet.backups.store import open_store
 from tenantapp.fleet.errors import BackupRefused, MomentRefused
 from tenantapp.mail.errors import MailDelayed
 from tenantapp.mail.transports import transport_of
+from tenantapp.settings import Settings
+from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.servers import Server, SqliteServer
 
+LATE: Final = 3  # times ``backups.ship_every`` without a round
+ROUND_TAKES: Final = timedelta(minutes=15)  # the first one, of many databases, takes longest
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -114,8 +120,10 @@ def backups(examination: Examination) -> Iterator[Finding]:
 
 
 def archives(examination: Examination) -> Iterator[Finding]:
-    """Say, for each server that archives its log, how far back a tenant can be restored."""
+    """Say, for each server that archives its log, how far back a tenant can be restored, and if SQLite is shipped."""
     settings = examination.installation.settings
+    if settings.backups_ship is not None:
+        yield _shipping(settings)
     if settings.archives and settings.backups_clusters is None:
         yield wrong("archives", "backups.clusters is not set", "Name a directory in which a server can be restored")
         return
@@ -134,6 +142,22 @@ def archives(examination: Examination) -> Iterator[Finding]:
             yield ok(check, f"{archive.version()}, {count(len(backups), 'backup')}, moments since {since}")
     if settings.archives:
         yield from _foreign_clusters(Path(str(settings.backups_clusters)))
+
+
+def _shipping(settings: Settings) -> Finding:
+    check, advice = "shipping", "See the log of `tenantapp worker`; until then no later moment can be restored"
+    try:
+        last = last_round(archive_directory(settings))
+    except OSError as error:
+        return wrong(check, str(error), advice)
+    if last.begun is None:
+        return warning(check, "nothing was shipped yet", "Let `tenantapp worker` run")
+    said = f"the last round began at {last.begun:%Y-%m-%d %H:%M:%S} UTC"
+    if utcnow() - last.begun > LATE * timedelta(seconds=settings.backups_ship_every) + ROUND_TAKES:
+        return wrong(check, said, advice)
+    if last.failed:
+        return wrong(check, f"{said}, and {count(len(last.failed), 'database')} could not be shipped", advice)
+    return ok(check, said)
 
 
 def _foreign_clusters(place: Path) -> Iterator[Finding]:

@@ -421,7 +421,7 @@ def backups(installation: Installation, slug: str, tenant_id: UUID | None, as_js
 def restore(installation: Installation, /, slug: str, new: str | None, **options: Any) -> None:
     """Restore a tenant from a backup.
 
-    With --at, restore what the tenant had at a time, from the archive of its PostgreSQL server. With --as, this makes a
+    With --at, restore what the tenant had at a time, from the archive of its server. With --as, this makes a
     new tenant. In place, the tenant loses everything that was written after the backup or the time. Its present
     database is kept for fleet.delete_grace days.
     """

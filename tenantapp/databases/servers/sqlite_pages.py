@@ -22,13 +22,20 @@ def nobody(done: float, what: str) -> None:
 
 @checkpoint("file.copy_pages")
 def copy_pages(
-    source: Path, target: Path, name: str, wait: float, progress: Progress = nobody, *, pages: int = PAGES
+    source: Path,
+    target: Path,
+    name: str,
+    wait: float,
+    progress: Progress = nobody,
+    *,
+    pages: int = PAGES,
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
     """Write all pages of a database, as of one moment, into another file in one transaction.
 
-    The source is opened read-only. ``progress`` is called each time that ``pages`` pages are copied. ``wait`` is how
-    many seconds to wait for a lock. Raises ``DatabaseBusy`` after that, ``sqlite3.Error``, and what ``progress``
-    raises.
+    The source is opened read-only. ``progress`` is called each time that ``pages`` pages are copied, and ``begun`` once
+    the moment is fixed. ``wait`` is how many seconds to wait for a lock. Raises ``DatabaseBusy`` after that,
+    ``sqlite3.Error``, and what ``progress`` raises.
     """
     until = time.monotonic() + wait
 
@@ -49,6 +56,7 @@ def copy_pages(
             if error.sqlite_errorcode & 0xFF in LOCKED:
                 raise DatabaseBusy(name) from error
             raise
+        begun()
         reading.backup(writing, pages=pages, progress=tell)
 
 

@@ -11,7 +11,9 @@ from tenantapp.tenancy.servers import Server, SqliteServer
 def check_archived(settings: Settings, server: Server) -> None:
     """Raise ``MomentRefused`` if the settings say nothing of an archive of this server, or of a place to restore it."""
     if isinstance(server, SqliteServer):
-        raise MomentRefused(f"the server {server.name} is a directory of SQLite files, which has no archive")
+        if settings.backups_ship is None:
+            raise MomentRefused("the setting backups.ship is missing: it says where SQLite databases are shipped")
+        return
     if server.name not in settings.archives:
         raise MomentRefused(
             f"the setting servers.{server.name}.archive is missing: it says what archives the log of that server"

@@ -1,4 +1,6 @@
-"""Make a backup of what a tenant had at a moment: of its database in the server that is restored beside as it was then.
+"""Make a backup of what a tenant had at a moment: of its database, restored beside as it was then.
+
+A PostgreSQL server is restored as a whole. A SQLite database is put together from what was shipped of it.
 
 It is an ordinary backup, from which the ordinary restore goes on.
 """
@@ -18,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from tenantapp.databases.connections import postgres
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection, reading_connection
+from tenantapp.databases.servers.working_directories import working_directory
 from tenantapp.fleet.archives.accounts import account_for
 from tenantapp.fleet.archives.archive import Archive, ServerBackup, Still, choose_backup
 from tenantapp.fleet.archives.archives import archive_of, check_archived
@@ -29,20 +32,23 @@ from tenantapp.fleet.archives.cluster_directories import (
     remove_left_clusters,
 )
 from tenantapp.fleet.archives.cluster_server import IGNORES_PAGES, Recovery, recovered, server_programs
+from tenantapp.fleet.archives.ship_directory import archive_directory, directory_of, shipped_of
+from tenantapp.fleet.archives.shipped_pages import build, content_at
 from tenantapp.fleet.backups.backing_up import backup_tenant
 from tenantapp.fleet.backups.chunks import told
 from tenantapp.fleet.backups.former_places import Then, place_then
 from tenantapp.fleet.backups.records import BackupRecord
 from tenantapp.fleet.backups.selection import check_called, check_restorable
 from tenantapp.fleet.backups.store import made_for, open_store
-from tenantapp.fleet.errors import MomentRefused
+from tenantapp.fleet.errors import BackupFailed, MomentRefused
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Step
+from tenantapp.settings import Settings
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import TenantIdentity
-from tenantapp.tenancy.servers import PostgresServer, Server, Servers
+from tenantapp.tenancy.servers import PostgresServer, Server, Servers, SqliteServer
 
 MIB: Final = 2**20
 ALWAYS: Final = ("postgres", "template0", "template1")  # restored whatever is left out
@@ -77,8 +83,10 @@ def moment_arguments(
         check_called(tenant_id, tenant.slug, slug)
     then = place_then(session, tenant_id, slug, tenant, moment.at, moment.database)
     check_archived(fleet.settings, fleet.servers[then.server])
-    if not isinstance(target, PostgresServer):
-        raise MomentRefused(f"the server {target.name} is no PostgreSQL server, so it takes no dump of one")
+    if type(target) is not type(fleet.servers[then.server]):
+        raise MomentRefused(f"the servers {then.server} and {target.name} are of different engines")
+    if isinstance(target, SqliteServer):
+        check_shipped(fleet.settings, then, moment.at)
     open_store(fleet.settings)
     return {"backup": None, "at": moment.at.isoformat(), "then": then._asdict()}
 
@@ -94,6 +102,8 @@ def _back_up(context: Context) -> dict[str, Any]:
 
 def _back_up_moment(context: Context) -> BackupRecord:
     fleet, then, moment = context.fleet, Then(**context.arguments["then"]), _moment(context)
+    if isinstance(fleet.servers[then.server], SqliteServer):
+        return _back_up_shipped(context, then, moment)
     place = place_for_clusters(fleet.settings)
     archive = archive_of(fleet.settings, then.server, _still(context, "the archive is being read"))
     place = made_place(place)
@@ -107,6 +117,42 @@ def _back_up_moment(context: Context) -> BackupRecord:
         return beside.back_up(wanted)
     except _MadeAnew:
         return beside.back_up(EVERYTHING)
+
+
+def _back_up_shipped(context: Context, then: Then, moment: datetime) -> BackupRecord:
+    """Put a SQLite database together from what was shipped of it, and back it up from a server with only this file."""
+    server = context.fleet.servers[then.server]
+    context.progress(0.0, "the database is put together")
+    with working_directory("moment") as directory:
+        beside = SqliteServer(server.name, server.url.set(database=f"{directory}/"))
+        until = build_shipped(context.fleet.settings, then, moment, beside.path(then.database))
+        return _back_up_beside(context, beside, then, until)
+
+
+def build_shipped(settings: Settings, then: Then, moment: datetime, target: Path) -> datetime:
+    """Make the newest content up to a moment that was shipped of a database.
+
+    Returns until when the database had that: the moment itself, or the last one that is certain. Raises
+    ``MomentRefused``, ``ShippedDamaged`` and ``BackupFailed``.
+    """
+    name = f"the database {then.database}"
+    try:
+        root = archive_directory(settings)
+        directory = directory_of(root, then.server, then.database)
+        content = content_at(shipped_of(root, directory), moment)
+        build(directory, content.at, target)
+    except OSError as error:
+        raise BackupFailed("The archive", name, str(error)) from error
+    return min(moment, content.until)
+
+
+def check_shipped(settings: Settings, then: Then, moment: datetime) -> None:
+    """Raise ``MomentRefused`` if what a database had at a moment was not shipped. Raises ``BackupFailed`` as well."""
+    try:
+        root = archive_directory(settings)
+        content_at(shipped_of(root, directory_of(root, then.server, then.database)), moment)
+    except OSError as error:
+        raise BackupFailed("The archive", f"the database {then.database}", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +200,17 @@ class _Beside:
 
 def _dump(context: Context, url: URL, then: Then, moment: datetime, wanted: _Wanted) -> BackupRecord:
     """Back up the tenant's database from the server beside, as from any other server."""
-    fleet, of = context.fleet, UUID(context.arguments["backup_of"])
+    fleet = context.fleet
     # Passwords of its own: those of the roles then need not be those of today.
     server = cast("PostgresServer", fleet.servers[then.server])
     beside = replace(server, url=url, secret=secrets.token_hex(32), former_secret=None, pgbouncer=None)
     _let_in(beside, then.database, wanted.object_id)
+    return _back_up_beside(context, beside, then, moment)
+
+
+def _back_up_beside(context: Context, beside: Server, then: Then, moment: datetime) -> BackupRecord:
+    """Back up the tenant's database from a server that has it as it was then."""
+    fleet, of = context.fleet, UUID(context.arguments["backup_of"])
     slug, name = _called(context, of)
     _check_whose(beside, then, of, slug)
     there = replace(fleet, servers=Servers({beside.name: beside}))
@@ -187,7 +239,7 @@ def _called(context: Context, tenant_id: UUID) -> tuple[str, str]:
         return (slug, slug) if tenant is None else (tenant.slug, tenant.name)
 
 
-def _check_whose(server: PostgresServer, then: Then, tenant_id: UUID, slug: str) -> None:
+def _check_whose(server: Server, then: Then, tenant_id: UUID, slug: str) -> None:
     name = f"the database {then.database} of the server {server.name} as it was then"
     with reading_connection(server.tenant_url(then.database), name) as connection, connection.begin():
         if connection.scalars(select(TenantIdentity.tenant_id)).all() != [tenant_id]:
