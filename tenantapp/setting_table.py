@@ -166,6 +166,12 @@ class Settings:
     )
     limits_token: "tuple[Rate, ...]" = setting("limits.token", rates, "none", "requests with one API token")
     limits_tenant: "tuple[Rate, ...]" = setting("limits.tenant", rates, "none", "requests in one tenant")
+    quotas_storage: int | None = setting(
+        "quotas.storage",
+        number(int, 1, 2**60, "bytes"),
+        None,
+        "most bytes of the database and the files of a tenant together; by default there is no bound",
+    )
     shed_after: float = setting(
         "shed.after",
         number(float, 0, 3600, "seconds"),

@@ -25,6 +25,19 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
+class Size(click.ParamType[int]):
+    """A number of bytes, such as ``5GiB`` or ``500000``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes. Calls ``fail`` if the text is no size."""
+        found = re.fullmatch(r"([0-9]{1,15})(?:([KMGT])iB)?", str(value), re.ASCII)
+        if found is None or found[1].strip("0") == "":
+            self.fail("Give a size such as 500MiB, 5GiB, 1TiB or a number of bytes.", param, ctx)
+        return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 detach_option = click.option(
     "--detach", is_flag=True, help="Queue the work for a worker, and print the operation's id."

@@ -23,6 +23,9 @@ class FleetTenant(Answer):
 
     ``last_used_hour`` is the beginning of the last hour in which a request of the tenant was served, as far as usage is
     kept (``usage.keep``). Null: none was.
+
+    ``storage_quota`` is the tenant's own, in bytes; null: that of the settings counts. ``storage_used`` is what was
+    measured last; null: nothing was. With ``storage_full``, nothing can be added to the tenant's data.
     """
 
     id: UUID
@@ -36,6 +39,9 @@ class FleetTenant(Answer):
     created_at: datetime
     purge_after: datetime | None
     expires_at: datetime | None
+    storage_quota: int | None
+    storage_used: int | None
+    storage_full: bool
     has_administrator: bool
     last_used_hour: datetime | None
 

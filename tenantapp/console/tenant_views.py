@@ -24,6 +24,7 @@ from tenantapp.fleet.removing import deletion
 from tenantapp.identity import tenants
 from tenantapp.identity.freshness import require_fresh
 from tenantapp.identity.models import TenantState
+from tenantapp.identity.storage_quotas import LARGEST, SMALLEST, set_storage_quota
 from tenantapp.tenancy.request import TenantRequest
 from tenantapp.usage.describing import describe_one, describe_tenants
 
@@ -59,6 +60,7 @@ class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"
     """The body of ``PATCH /fleet/tenants/{slug}``. A field that is left out does not change.
 
     ``expires_in`` is for branches: in so many seconds from now on it is deleted. With null it never is.
+    ``storage_quota`` is in bytes. With null, that of the settings counts.
     """
 
     # No other field may be null, so a default means that the field was left out.
@@ -67,6 +69,7 @@ class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"
     suspended: bool = False
     reason: str = Field("", max_length=1000)
     expires_in: int | None = EXPIRES_IN
+    storage_quota: int | None = Field(None, ge=SMALLEST, le=LARGEST)
 
     @model_validator(mode="after")
     def reason_of_a_suspension(self) -> "TenantChange":
@@ -140,7 +143,7 @@ def read_size(request: TenantRequest) -> dict[str, Any]:
 
 @fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=CHANGING)
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Rename, suspend or resume a tenant, or change when it expires: make all changes of the request, or none."""
+    """Rename, suspend or resume a tenant, or change when it expires or how much it stores: all of it, or nothing."""
     session, slug = request.user_session, request.matchdict["slug"]
     body: TenantChange = request.checked_body
     given = body.model_fields_set
@@ -160,6 +163,9 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     elif "suspended" in given:
         tenants.resume_tenant(session, tenant.slug)
         tenant = tenants.served_tenant(session, tenant.slug)
+    if "storage_quota" in given:
+        default = request.registry.app_settings.quotas_storage
+        tenant = set_storage_quota(session, tenant.slug, body.storage_quota, default)
     return describe_one(session, tenant)
 
 

@@ -19,6 +19,7 @@ from tenantapp.fleet.migrating.kind import MIGRATE
 from tenantapp.fleet.removing.deletion import DELETE, delete_expired, purge_deleted
 from tenantapp.fleet.removing.expired import remove_expired
 from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
+from tenantapp.fleet.storage import measure_storage
 from tenantapp.fleet.verifying.standby_reports import report_replication
 from tenantapp.operations.kinds import Kinds
 from tenantapp.operations.reports import remove_old_reports
@@ -47,6 +48,7 @@ CHORES: Final[tuple[Chore, ...]] = (
     purge_deleted,
     keep_warm,
     remove_expired,
+    measure_storage,
     remove_old_usage,
     remove_old_statements,
     remove_old_reports,

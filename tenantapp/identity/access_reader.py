@@ -194,6 +194,7 @@ class AccessReader:
             factors=factors,
             identity_provider_id=row.identity_provider_id,
             impersonation=impersonation,
+            storage_full=early is None and row.storage_full,
             **by_what,
         )
 

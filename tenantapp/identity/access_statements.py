@@ -34,6 +34,7 @@ _TENANT: Final = (
     Tenant.second_factor_required.label("second_factor_required"),
     Tenant.single_sign_on_required.label("single_sign_on_required"),
     Tenant.identity_provider_id.label("provider_of_tenant"),
+    Tenant.storage_full.label("storage_full"),
 )
 
 

@@ -53,6 +53,7 @@ ARGUMENTS: Final = "arguments"  # the key of the arguments of an operation in th
 ABOUT_TENANT: Final = frozenset(
     {
         *("tenant.suspend", "tenant.resume", "tenant.rename", "tenant.delete", "tenant.undelete", "tenant.expire"),
+        "tenant.quota",
         *("impersonation.start", "impersonation.end"),
     }
 )

@@ -146,7 +146,7 @@ class Tenant(UserBase):
     works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back. ``epoch``
     changes whenever the content of the database may go back, see ``epochs``. Older versions of the program write none.
     The next four say what the tenant's administrators ask of those who work in it. A branch is a copy of another tenant
-    that is deleted at ``expires_at``. Other tenants have none.
+    that is deleted at ``expires_at``. Other tenants have none. The last four are of ``storage_quotas``.
     """
 
     __tablename__ = "tenants"
@@ -173,6 +173,10 @@ class Tenant(UserBase):
     impersonation_forbidden: Mapped[bool] = mapped_column(default=False, server_default=false())
     identity_provider_id: Mapped[UUID | None]
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    storage_quota: Mapped[int | None] = mapped_column(BigInteger)
+    storage_used: Mapped[int | None] = mapped_column(BigInteger)
+    storage_measured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    storage_full: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     @hybrid_property
     def is_served(self) -> bool:

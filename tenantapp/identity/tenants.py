@@ -287,4 +287,7 @@ def describe_tenant(tenant: Tenant) -> dict[str, Any]:
         "created_at": tenant.created_at,
         "purge_after": tenant.purge_after,
         "expires_at": tenant.expires_at,
+        "storage_quota": tenant.storage_quota,
+        "storage_used": tenant.storage_used,
+        "storage_full": tenant.storage_full,
     }

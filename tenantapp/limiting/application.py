@@ -11,9 +11,10 @@ from pyramid import tweens
 from pyramid.config import Configurator
 
 from tenantapp.limiting.counting import charge_access, charge_further
-from tenantapp.limiting.errors import LimitingError, Overloaded, TooManyRequests
+from tenantapp.limiting.errors import LimitingError, Overloaded, StorageFull, TooManyRequests
 from tenantapp.limiting.limiter import Counters, Limiter
 from tenantapp.limiting.policies import policies_of
+from tenantapp.limiting.quotas import quota_view
 from tenantapp.limiting.shared_counters import SharedCounters
 from tenantapp.settings import Settings
 
@@ -30,6 +31,8 @@ def includeme(config: Configurator) -> None:
     config.registry.access_observers.append(charge_access)
     config.add_request_method(charge_further, "charge")
     config.add_problem(TooManyRequests, 429, "too_many_requests", members=("policy",), headers=_retry_after)
+    config.add_problem(StorageFull, 409, "storage_full")
+    config.add_view_deriver(quota_view, under="fresh", over="checked_request", name="quota")
     config.add_problem(Overloaded, 503, "overloaded", headers=_retry_after)
     # Within the headers of CORS, so that pages of other origins can read why. Outside all that works on the request.
     config.add_tween(SHEDDING, under=ADDRESS, over=(COUNTING, TOOLBAR, tweens.EXCVIEW))

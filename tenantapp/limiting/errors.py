@@ -3,6 +3,7 @@
 LimitingError
 +-- TooManyRequests   a limit is used up
 +-- Overloaded        the request has waited for so long that nobody may wait for the answer any more
+StorageFull           the tenant uses all of its storage
 """
 
 from collections.abc import Sequence
@@ -33,3 +34,10 @@ class Overloaded(LimitingError):
     def __init__(self, retry_after: int) -> None:
         super().__init__("There is too much to do: the request has waited too long, and was not begun. Try again.")
         self.retry_after = retry_after
+
+
+class StorageFull(Exception):
+    """The tenant uses all of its storage, so nothing is added to its data."""
+
+    def __init__(self) -> None:
+        super().__init__("The tenant uses all of its storage. Delete something, or ask an operator for more.")

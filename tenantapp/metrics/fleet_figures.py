@@ -16,6 +16,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import Tenant
+from tenantapp.identity.storage_quotas import count_filled
 from tenantapp.operations.background import DATABASE_ERRORS
 from tenantapp.operations.leases import LEASE, database_time
 from tenantapp.operations.models import ACTIVE, Operation, OperationState, RecordedRun
@@ -36,6 +37,8 @@ class _Figures:
     leases_over: int = 0
     migrated: dict[str, int] = field(default_factory=dict)
     standbys: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    storage_near: int = 0
+    storage_full: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class FleetFigures(Collector):
         """Read the figures as a request would, so that this waits no longer than one."""
         try:
             with self._registry.bulkhead.request(), self._registry.user_db.begin(read_only=True) as session:
-                self._figures = _figures(session)
+                self._figures = _figures(session, self._registry.app_settings.quotas_storage)
                 if monotonic() - self._backups_at > BACKUPS_KEPT:
                     self._backups = _backups(session)
                     self._backups_at = monotonic()
@@ -79,8 +82,9 @@ class FleetFigures(Collector):
             self._figures = None
 
 
-def _figures(session: Session) -> _Figures:
+def _figures(session: Session, storage_quota: int | None) -> _Figures:
     now = database_time(session)
+    near, full = count_filled(session, storage_quota)
     due = Operation.state == OperationState.QUEUED, or_(Operation.lease_until.is_(None), Operation.lease_until <= now)
     over = Operation.state.in_(ACTIVE), Operation.lease_until < now
     by_state = select(Tenant.state, func.count())
@@ -96,6 +100,8 @@ def _figures(session: Session) -> _Figures:
         leases_over=_count(session, *over),
         migrated=_migrated(session, now),
         standbys=standbys_by_server(session),
+        storage_near=near,
+        storage_full=full,
     )
 
 
@@ -138,6 +144,12 @@ def _metrics(figures: _Figures, backups: _Backups) -> Iterator[Metric]:
     for state, number in figures.tenants.items():
         tenants.add_metric([state], number)
     yield tenants
+    yield GaugeMetricFamily(
+        "tenantapp_tenants_storage_near", "Tenants that use 80 % of their storage or more.", figures.storage_near
+    )
+    yield GaugeMetricFamily(
+        "tenantapp_tenants_storage_full", "Tenants that use all of their storage.", figures.storage_full
+    )
     yield GaugeMetricFamily("tenantapp_tenants_migrating", "Tenants that are being migrated.", figures.migrating)
     operations = GaugeMetricFamily(
         "tenantapp_operations", "Operations that are not finished, or failed.", labels=["kind", "state"]

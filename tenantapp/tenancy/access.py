@@ -99,7 +99,8 @@ class Access:
     proved who they are by, such as ``password`` and ``totp``, and ``authenticated_at`` is when they last did. With
     ``identity_provider_id``, the provider of a tenant has vouched for them: that counts in its tenant and nowhere else.
     They may change their account (``owns_account``) only if it has made them as well. With ``impersonation``,
-    an operator works as the person, and the factors are the operator's.
+    an operator works as the person, and the factors are the operator's. With ``storage_full``, nothing may be added to
+    the tenant's data.
     """
 
     person: Person
@@ -118,6 +119,7 @@ class Access:
     identity_provider_id: UUID | None = None
     owns_account: bool = True
     impersonation: Impersonation | None = None
+    storage_full: bool = False
 
     @property
     def has_second_factor(self) -> bool:

@@ -188,7 +188,11 @@ def test_the_user_database_says_how_the_fleet_is(installation: Installation) -> 
 def test_without_the_user_database_only_that_is_said(installation: Installation) -> None:
     url: URL = installation.registry.app_settings.user_db_url
     missing = user_database(url.set(database=f"{url.database}-missing"))
-    found = figures(SimpleNamespace(bulkhead=installation.registry.bulkhead, user_db=missing))
+    found = figures(
+        SimpleNamespace(
+            bulkhead=installation.registry.bulkhead, user_db=missing, app_settings=installation.registry.app_settings
+        )
+    )
     assert found.of("tenantapp_user_database_up", {}) == 0
     assert "tenantapp_tenants" not in found.text
 

@@ -22,8 +22,8 @@ NAMELESS = {
     "operator", "original", "passkey", "passwords", "permission", "permissions", "person", "problem", "purge_after",
     "read_only", "record", "rehearsal", "removed", "resources", "revision", "role", "roles", "rows",
     "second_factor_required", "secret", "server", "service_accounts", "session", "sessions", "source", "source_slug",
-    "state", "statement", "template", "tenant", "tenants", "text", "to", "token", "tokens", "url", "web_sessions",
-    "webhook", "without_people",
+    "state", "statement", "storage_quota", "template", "tenant", "tenants", "text", "to", "token", "tokens", "url",
+    "web_sessions", "webhook", "without_people",
 }
 # fmt: on
 

@@ -283,6 +283,7 @@ export const de: Strings = {
     single_sign_on_untried: "Melden Sie sich zuerst über den Anmeldedienst an. Dann können Sie ihn verlangen.",
     service_unavailable: "tenantapp erreicht seine Datenbank nicht. Warten Sie einen Moment, und versuchen Sie es erneut.",
     sign_in_incomplete: "Das Passwort stimmt. Weisen Sie sich auch mit Ihrem zweiten Faktor aus.",
+    storage_full: "Der Arbeitsbereich hat seinen Speicherplatz aufgebraucht. Löschen Sie zuerst etwas, oder fragen Sie seine Administratoren.",
     tenant_forbidden: "Sie haben keinen Zugang zu diesem Arbeitsbereich. Wenden Sie sich an einen seiner Administratoren.",
     tenant_migrating: "Der Arbeitsbereich wird aktualisiert. Er steht von selbst wieder zur Verfügung.",
     tenant_outdated: "Der Arbeitsbereich muss aktualisiert werden. Sagen Sie es einem Betreiber.",

@@ -284,6 +284,7 @@ export const en = {
     single_sign_on_untried: "Sign in by the identity provider first. Then you can require it.",
     service_unavailable: "tenantapp cannot reach its database. Wait a moment, and try again.",
     sign_in_incomplete: "The password is right. Prove who you are by your second factor too.",
+    storage_full: "The workspace uses all of its storage. Delete something first, or ask its administrators.",
     tenant_forbidden: "You cannot enter this workspace. Ask one of its administrators.",
     tenant_migrating: "The workspace is being updated. It comes back by itself.",
     tenant_outdated: "The workspace has to be brought up to date. Tell an operator.",

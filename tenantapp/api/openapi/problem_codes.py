@@ -36,6 +36,7 @@ API_CODES: Final[Mapping[str, int]] = {
     # Of the room ``limiting``, which turns away any request.
     "too_many_requests": 429,
     "overloaded": 503,
+    "storage_full": 409,
 }
 
 
@@ -104,6 +105,8 @@ def _natural(operation: Operation) -> Iterator[str]:
     if operation.permission == Permission.OWN_ACCOUNT:
         yield "own_sign_in_required"
     if operation.is_for_tenant:
+        if operation.changes and operation.writes == "tenant" and operation.method != "DELETE":
+            yield "storage_full"
         yield from ("permission_denied", "tenant_forbidden", "tenant_suspended", "tenant_required")
         yield from ("second_factor_required", "single_sign_on_required", "own_sign_in_required")
         yield from ("tenant_unavailable", "tenant_migrating", "tenant_outdated")

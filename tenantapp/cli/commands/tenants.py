@@ -14,6 +14,7 @@ import click
 
 from tenantapp.cli.arguments import (
     Duration,
+    Size,
     administrator_option,
     backup_option,
     detach_option,
@@ -310,6 +311,37 @@ def expire(installation: Installation, slug: str, after: timedelta | None, never
     with installation.user_session() as session:
         at = expire_after(session, slug, after).expires_at
     click.echo(f"The tenant {slug} " + ("never expires." if at is None else f"expires at {at:%Y-%m-%d %H:%M} UTC."))
+
+
+@tenants.command()
+@slug_argument
+@click.option("--storage", type=Size(), help="Most bytes of its database and files together: 500MiB, 5GiB, 1TiB.")
+@click.option("--default-storage", is_flag=True, help="Let the setting quotas.storage count.")
+@json_option
+@pass_installation
+def quota(installation: Installation, slug: str, storage: int | None, default_storage: bool, as_json: bool) -> None:
+    """Show or change how much storage a tenant may use.
+
+    A tenant that uses all of it reads and deletes, but adds nothing. A worker measures every 15 minutes.
+    """
+    from tenantapp.cli.output import show_one
+    from tenantapp.identity.storage_quotas import set_storage_quota
+    from tenantapp.identity.tenants import get_tenant
+
+    if default_storage and storage is not None:
+        raise click.UsageError("Give --storage or --default-storage, not both.")
+    default = installation.settings.quotas_storage
+    changes = default_storage or storage is not None
+    with installation.user_session(read_only=not changes) as session:
+        tenant = set_storage_quota(session, slug, storage, default) if changes else get_tenant(session, slug)
+        found = {
+            "slug": tenant.slug,
+            "storage_quota": tenant.storage_quota or default,
+            "storage_used": tenant.storage_used,
+            "storage_measured_at": tenant.storage_measured_at,
+            "storage_full": tenant.storage_full,
+        }
+    show_one(found, as_json=as_json)
 
 
 @tenants.command()
