@@ -4,6 +4,7 @@
 #   make test PYTEST_ARGS="-k tags"   some of the tests
 #   make setup PYTHON=python3.13      another Python
 #   make chaos CHAOS_ARGS="sqlite worker"   the faults with these words
+#   make chaos CHAOS_ARGS="long --requests 1000000"   faults at random for hours
 #   make soak SOAK_ARGS="--reloads 500"     reload again and again, in place of an hour of work
 #   make fuzz EXAMPLES=50             fewer requests of each kind to each operation
 #   make bench SECONDS=3 ROUNDS=1     a quick look; CASES="contest session" for some of the cases

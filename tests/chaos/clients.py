@@ -28,6 +28,7 @@ EXPECTED: Final = {
     (412, "version_mismatch"),
     (503, "busy"),
     (503, "outcome_unknown"),
+    (503, "overloaded"),
     (503, "service_unavailable"),
     (503, "tenant_unavailable"),
 }
@@ -130,7 +131,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         self.moments.append(time.monotonic())
-        while not self.crowd.stop.wait(PAUSE):
+        while not self.crowd.stop.wait(self.crowd.pause):
             self.step()
 
     def step(self) -> None:
@@ -154,6 +155,7 @@ class Client(threading.Thread):
             complaint = answer.complaint(self.crowd.told.expected, self.person == READER)
         except ConnectionRefusedError:
             complaint = self.crowd.told.silence("connection refused")
+            self.crowd.stop.wait(PAUSE)  # nobody is there yet
             return Outcome.FAILED  # nothing was sent
         except TimeoutError:
             complaint = f"no answer in {TIMEOUT:g} s"
@@ -168,6 +170,8 @@ class Client(threading.Thread):
             self.crowd.told.count(complaint)
         if answer.outcome == Outcome.OK:
             self.moments.append(time.monotonic())
+        if answer.status == 503:
+            self.crowd.stop.wait(PAUSE)  # as ``Retry-After`` says, though not for as long
         if (answer.status, answer.code) == EXPIRED:
             with suppress(AssertionError):  # a guest has no grant at present, and tries again
                 self.crowd.sign_in(self.person)
@@ -280,6 +284,10 @@ class Revoker(threading.Thread):
         while not self.crowd.stop.wait(0.5):
             revoked = self.revoke()
             self.crowd.stop.wait(0.5)
+            while self.crowd.world.guest_stays_out.is_set():
+                if revoked is None:
+                    revoked = self.revoke()
+                self.crowd.stop.wait(0.1)
             began = time.monotonic()
             while not self.grant():
                 time.sleep(0.2)
@@ -311,6 +319,8 @@ class Revoker(threading.Thread):
 class Notes:
     """What clients share: whom they ask, as whom, and what they note until they are to stop."""
 
+    pause = PAUSE
+
     def __init__(self, world: World, told: Told, people: Sequence[str]) -> None:
         self.world, self.history, self.told = world, History(), told
         self.stop = threading.Event()
@@ -332,13 +342,17 @@ class Notes:
 
 
 class Crowd(Notes):
-    """All clients of a scenario, in both tenants at once, and what they note."""
+    """All clients of a scenario, in some tenants at once, and what they note.
 
-    def __init__(self, world: World, name: str) -> None:
+    ``pause`` is the time between two turns of a client, in seconds.
+    """
+
+    def __init__(self, world: World, name: str, tenants: Sequence[str] = TENANTS, pause: float = PAUSE) -> None:
+        self.pause = pause
         # By the machine's own clock, a session ends when the clock is put forward.
         expires = world.clock is not None and not world.postgres
         super().__init__(world, Told(EXPECTED | {EXPIRED} if expires else EXPECTED), (AUTHOR, READER))
-        roots = [self.root(tenant, name) for tenant in TENANTS]
+        roots = [self.root(tenant, name) for tenant in tenants]
         self.clients: list[Client] = []
         for root in roots:
             self.clients += [Appender(self, root, "one"), Appender(self, root, "two"), Adder(self, root, "adder")]

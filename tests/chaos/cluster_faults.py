@@ -56,6 +56,21 @@ def switch_over(world: World) -> None:
     the_cluster(world).healthy()
 
 
+def freeze_tenantapp(world: World) -> None:
+    """tenantapp and its HAProxy stand still while another node becomes the primary, and a guest loses their grant.
+
+    When they go on, they know the old primary, and have connections to it. The guest stays out for a while.
+    """
+    processes = [world.server.process.pid, *world.server.workers(), the_cluster(world).haproxy.pid]
+    with stopped(*processes):
+        the_cluster(world).switch_over()
+        world.guest_stays_out.set()
+        time.sleep(SECONDS)
+    time.sleep(SECONDS / 2)
+    world.guest_stays_out.clear()
+    the_cluster(world).healthy()
+
+
 def kill_etcd_leader(world: World) -> None:
     """The member of etcd that leads dies, and is started again."""
     member = the_cluster(world).etcd_leader()

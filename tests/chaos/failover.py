@@ -20,11 +20,11 @@ from tests.chaos.network import Network, Place, network
 from tests.chaos.worlds import SETTINGS, WORKERS, Need, World, at_last, children_of, gone, kill, temporary_directory
 from tests.debian import debian_program
 from tests.haproxy import changed, start_haproxy
-from tests.installation import postgres_installation
+from tests.installation import Installation, postgres_installation
 from tests.ports import free_port
 from tests.postgres import programs_by_major
 from tests.programs import ProgramMissing
-from tests.transactions.production import production
+from tests.transactions.production import environment, production
 
 ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final = ROOT / ".pytest_cache" / "patroni"
@@ -150,14 +150,17 @@ class Node:
 
 
 class Cluster:
-    """Three nodes, the three members of etcd that they agree by, and the HAProxy that leads to the primary."""
+    """Three nodes, the three members of etcd that they agree by, and the HAProxy that leads to the primary.
+
+    The machine of tenantapp has an HAProxy of its own, at ``own_port``; it is ``haproxy``.
+    """
 
     def __init__(self, directory: Path, machines: Network) -> None:
         self.directory, self.network = directory, machines
         self.password = secrets.token_hex(16)
-        self.port = free_port()
+        self.port, self.own_port = free_port(), free_port()
         self.etcd = [Etcd(machines.place(name), directory) for name in ETCD]
-        self.haproxy: subprocess.Popen[bytes] | None = None
+        self.haproxies: list[subprocess.Popen[bytes]] = []
         self.nodes = {name: self._node(name) for name in NODES}
         self.url = URL.create("postgresql+psycopg2", "postgres", self.password, "127.0.0.1", self.port, "postgres")
 
@@ -180,23 +183,31 @@ class Cluster:
         at_last(lambda: self.leader_or_none() is not None)
         for node in others:
             node.start()
-        self.haproxy = self._haproxy()
+        for port in (self.port, self.own_port):
+            self.haproxies.append(self._haproxy(port))
         self.healthy()
 
     def stop(self) -> None:
         """End everything."""
         for each in (*self.nodes.values(), *self.etcd):
             each.kill()
-        if self.haproxy is not None:
-            self.haproxy.kill()
-            self.haproxy.wait()
+        for haproxy in self.haproxies:
+            haproxy.kill()
+            haproxy.wait()
 
-    def _haproxy(self) -> "subprocess.Popen[bytes]":
-        """Start HAProxy with deploy/haproxy.cfg, with the addresses of this machine."""
-        changes = {"bind 127.0.0.1:5432": f"bind 127.0.0.1:{self.port}"}
+    @property
+    def haproxy(self) -> "subprocess.Popen[bytes]":
+        """The HAProxy of tenantapp."""
+        return self.haproxies[1]
+
+    def _haproxy(self, port: int) -> "subprocess.Popen[bytes]":
+        """Start HAProxy with deploy/haproxy.cfg at this port, with the addresses of this machine."""
+        changes = {"bind 127.0.0.1:5432": f"bind 127.0.0.1:{port}"}
         for number, node in enumerate(self.nodes.values(), start=1):
             changes[f"10.0.0.{number}:5432 check port 8008"] = f"{node.postgresql} check port {node.rest_port}"
-        return start_haproxy("haproxy.cfg", changes, self.directory)
+        directory = self.directory / f"haproxy-{port}"
+        directory.mkdir()
+        return start_haproxy("haproxy.cfg", changes, directory)
 
     def members(self, but: Node | None = None) -> dict[str, dict[str, Any]]:
         """What one of the nodes, but not this one, says of the cluster: role and state of each, by its name."""
@@ -279,9 +290,16 @@ def failover_world(need: Need = Need.NOTHING) -> Iterator[World]:
         running_cluster() as cluster,
         temporary_directory() as directory,
         postgres_installation(cluster.url.update_query_dict(PRIMARY), **SETTINGS, **PROBING) as installation,
-        production(directory, installation, WORKERS) as server,
+        production(directory, installation, WORKERS, variables=through_own_haproxy(cluster, installation)) as server,
     ):
         yield World("failover", installation, server, cluster=cluster)
+
+
+def through_own_haproxy(cluster: Cluster, installation: Installation) -> dict[str, str]:
+    """The variables by which tenantapp goes through its own HAProxy, while the test goes through the other one."""
+    others, own = f":{cluster.port}/", f":{cluster.own_port}/"
+    urls = {name: value for name, value in environment(installation.settings).items() if others in value}
+    return {name: value.replace(others, own) for name, value in urls.items()}
 
 
 @contextmanager

@@ -197,6 +197,7 @@ FAULTS: Final = (
     Fault("kill -9 of the primary's node", cluster_faults.kill_node_of_primary, FAILOVER),
     Fault("the primary's node stands still", cluster_faults.freeze_node_of_primary, FAILOVER),
     Fault("the synchronous standby's node stands still", cluster_faults.freeze_synchronous_standby, FAILOVER),
+    Fault("tenantapp stands still during a switchover", cluster_faults.freeze_tenantapp, FAILOVER),
     Fault("kill -9 of etcd's leader", cluster_faults.kill_etcd_leader, FAILOVER),
     Fault("etcd's leader stands still", cluster_faults.freeze_etcd_leader, FAILOVER),
     Fault("two of three members of etcd lost for 25 s", cluster_faults.lose_etcd, FAILOVER),

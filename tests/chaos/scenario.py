@@ -50,13 +50,11 @@ def table(rows: list[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def run(world: World, fault: Fault, seconds: float, histories: Path) -> Row:
+def run(world: World, fault: Fault, seconds: float, crowd: Crowd) -> Row:
     """Let a crowd work for this time while the fault happens, and check what it has noted.
 
-    The history and the application's log are kept in the directory. Raises ``AssertionError`` if the check would not
-    see a loss in the history.
+    Raises ``AssertionError`` if the check would not see a loss in the history.
     """
-    crowd = Crowd(world, fault.name)
     began = time.monotonic()
     crowd.start()
     time.sleep(BEFORE * seconds)
@@ -64,9 +62,6 @@ def run(world: World, fault: Fault, seconds: float, histories: Path) -> Row:
     unexpected = served_again(crowd)
     time.sleep(max(0.0, began + seconds - time.monotonic()))
     crowd.end()
-    name = f"{world.engine} {fault.name}".replace(" ", "-")
-    crowd.history.save(histories / f"{name}.jsonl")
-    shutil.copy(world.server.directory / "stdout", histories / f"{name}.log")
     findings = tuple(in_words(finding, crowd) for finding in crowd.history.findings())
     assert_a_loss_is_found(crowd.history.events)
     outcomes = crowd.told.outcomes
@@ -80,6 +75,13 @@ def run(world: World, fault: Fault, seconds: float, histories: Path) -> Row:
         crowd.outage(),
         dict(crowd.told.unexpected) | unexpected,
     )
+
+
+def keep(world: World, name: str, crowd: Crowd, histories: Path) -> None:
+    """Keep the history and the application's log in this directory."""
+    file = f"{world.engine} {name}".replace(" ", "-")
+    crowd.history.save(histories / f"{file}.jsonl")
+    shutil.copy(world.server.directory / "stdout", histories / f"{file}.log")
 
 
 def in_words(finding: Finding, crowd: Crowd) -> str:

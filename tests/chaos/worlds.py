@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import psycopg2
 from sqlalchemy.engine import URL
 
 from tests.chaos.clocks import Clock
@@ -65,6 +67,8 @@ class World:
     disk: Path | None = None
     clock: Clock | None = None
     cluster: "Cluster | None" = None
+    guest_stays_out: threading.Event = field(default_factory=threading.Event)
+    """Set while whoever takes the guest's grant away does not give it back."""
 
     @property
     def can_be_cut(self) -> bool:
@@ -244,6 +248,17 @@ def at_last(condition: Callable[[], bool]) -> None:
 
 
 def start_postgres(*servers: URL) -> None:
-    """Start servers that were killed, if they are not running."""
+    """Start servers that were killed, if they are not running, and wait until they take connections."""
     for server in servers:
-        start_again(server)
+        with suppress(subprocess.TimeoutExpired):  # its recovery takes long on a busy machine
+            start_again(server)
+        at_last(partial(takes_connections, server))
+
+
+def takes_connections(server: URL) -> bool:
+    """Whether a server of our own has started."""
+    try:
+        psycopg2.connect(host=server.query["host"], user=server.username, dbname="postgres").close()
+    except psycopg2.OperationalError:
+        return False
+    return True

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
@@ -248,10 +248,20 @@ class Page:
 
 @contextmanager
 def production(
-    directory: Path, installation: Installation, workers: int = 2, keepalive: int = 0, *, checked: bool = False
+    directory: Path,
+    installation: Installation,
+    workers: int = 2,
+    keepalive: int = 0,
+    *,
+    checked: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Production]:
-    """``pserve production.ini`` on the databases of this installation, stopped at the end."""
+    """``pserve production.ini`` on the databases of this installation, stopped at the end.
+
+    ``variables`` of its environment take the place of what the installation's settings say.
+    """
     server = Production(directory, installation, workers, keepalive, checked=checked)
+    server.environment |= variables or {}
     server.start()
     try:
         yield server
