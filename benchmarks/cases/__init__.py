@@ -12,6 +12,8 @@ from benchmarks.cases.migrate import migrate
 from benchmarks.cases.move import move
 from benchmarks.cases.neighbours import neighbours
 from benchmarks.cases.page import page
+from benchmarks.cases.parts import parts
+from benchmarks.cases.people import people
 from benchmarks.cases.reach import reach
 from benchmarks.cases.session import session
 from benchmarks.cases.sign_ins import sign_ins
@@ -26,6 +28,8 @@ CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "session": session,
     "page": page,
     "writes": writes,
+    "parts": parts,
+    "people": people,
     "reach": reach,
     "neighbours": neighbours,
     "sign-ins": sign_ins,
