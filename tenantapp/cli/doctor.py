@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from tenantapp.cli.checks import configuration, databases, machine, tenants
+from tenantapp.cli.checks import configuration, databases, machine, replicas, tenants
 from tenantapp.cli.checks.examination import Check, Examination, Finding, State, count, warning, wrong
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation
@@ -22,12 +22,14 @@ CHECKS: Final = (
     Check("user revision", databases.user_revision, ("user database",)),
     Check("stored secrets", databases.stored_secrets, ("user revision",)),
     Check("servers", databases.servers, ("settings",)),
+    Check("replicas", replicas.replicas, ("settings",)),
     Check("PgBouncer", databases.pgbouncers, ("user revision",)),
     Check("clock", databases.clock, ("settings",)),
     Check("tenants", tenants.tenants, ("domain", "user revision")),
     Check("operations", tenants.operations, ("user revision",)),
     Check("PostgreSQL tools", machine.postgres_tools, ("settings",)),
     Check("files", machine.files, ("settings",)),
+    Check("storage of files", machine.storage_of_files, ("settings",)),
     Check("backups", machine.backups, ("settings",)),
     Check("archives", machine.archives, ("settings",)),
     Check("mail", machine.mail, ("settings",)),

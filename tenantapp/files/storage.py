@@ -45,6 +45,11 @@ class Storage:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
 
+    @property
+    def directory(self) -> Path | None:
+        """Return the directory on this machine that holds the storage, or None if the storage is elsewhere."""
+        return Path(self._root) if isinstance(self._filesystem, LocalFileSystem) else None
+
     def write(self, tenant_id: UUID, file_id: UUID, pieces: Iterable[bytes]) -> Written:
         """Write a file. Afterwards it is on the disk; if that fails, or ``pieces`` raise, it is removed."""
         digest, size = hashlib.sha256(), 0

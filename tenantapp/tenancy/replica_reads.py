@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pyramid.response import Response
 
-from tenantapp.sql.errors import SqlError
+from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.positions import KeptPositions, Positions
@@ -72,7 +72,8 @@ def _replica_of(
             return database if _may_read(request, place, replica, database, given, server) else None
         except SqlError as error:
             replica.avoid(place.id)
-            log.info("Tenant %s does not read the replica %s: %s", place.slug, replica.address, error)
+            reason = error.for_log() if isinstance(error, DatabaseUnavailable) else str(error)
+            log.info("Tenant %s does not read the replica %s now: %s", place.slug, replica.address, reason)
     return None
 
 

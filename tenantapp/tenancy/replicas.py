@@ -50,14 +50,18 @@ class Unasked(Exception):
     """The server or the replica does not say where it is. The message says why."""
 
 
-class _ServerRow(NamedTuple):
+class ServerRow(NamedTuple):
+    """What a server says of itself."""
+
     cluster: Any
     file: str | None  # of the log: its name begins with the timeline
     inserted: str | None
     flushed: str | None
 
 
-class _ReplicaRow(NamedTuple):
+class ReplicaRow(NamedTuple):
+    """What a replica says of itself."""
+
     is_standby: bool
     cluster: Any
     # A standby follows the timeline of a new server at once, and notes that later, never earlier.
@@ -78,16 +82,16 @@ def _unless_standby(text: str) -> str:
 
 # https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP
 # https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-CONTROLDATA
-ASK_SERVER: Final[LoneSelect[_ServerRow]] = _select(
-    _ServerRow,
+ASK_SERVER: Final[LoneSelect[ServerRow]] = _select(
+    ServerRow,
     "(pg_catalog.pg_control_system()).system_identifier",
     _unless_standby("pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())"),
     # Not the flushed one: with synchronous_commit = off, what is committed may not be flushed yet.
     _unless_standby("pg_catalog.pg_current_wal_insert_lsn()"),
     _unless_standby("pg_catalog.pg_current_wal_flush_lsn()"),
 )
-ASK_REPLICA: Final[LoneSelect[_ReplicaRow]] = _select(
-    _ReplicaRow,
+ASK_REPLICA: Final[LoneSelect[ReplicaRow]] = _select(
+    ReplicaRow,
     "pg_catalog.pg_is_in_recovery()",
     "(pg_catalog.pg_control_system()).system_identifier",
     "(pg_catalog.pg_control_checkpoint()).timeline_id",
@@ -203,8 +207,8 @@ class Replica:
         """Return whether the replica lags by no more than is allowed, as far as is known."""
         return self.log is not None and self._clock() - self._caught_up_at <= self._most_lag
 
-    def _note(self, began: float, there: ServerPosition, here: _ReplicaRow) -> None:
-        refused = _refusal(there.log, here)
+    def _note(self, began: float, there: ServerPosition, here: ReplicaRow) -> None:
+        refused = refusal(there.log, here)
         if refused is not None or here.replayed is None:
             self._refuse(refused or NO_STANDBY)
             return
@@ -262,14 +266,18 @@ class ServerReplicas:
 
 def ask_server(server: DBFactory) -> ServerPosition:
     """Return where a server is now. Raises ``Unasked``, and what reading raises."""
-    row = _ask(ASK_SERVER, server)
+    return position_in(_ask(ASK_SERVER, server))
+
+
+def position_in(row: Any) -> ServerPosition:
+    """Return the position in a row of ``ASK_SERVER``. Raises ``Unasked`` if that is a standby."""
     if row.file is None or row.inserted is None or row.flushed is None:
         raise Unasked(STANDBY)
     where = Log(int(row.cluster), int(row.file[:8], 16))
     return ServerPosition(where, parse_lsn(row.inserted), parse_lsn(row.flushed))
 
 
-def ask_replica(replica: DBFactory) -> _ReplicaRow:
+def ask_replica(replica: DBFactory) -> ReplicaRow:
     """Return where a replica is now. Raises ``Unasked``, and what reading raises."""
     return _ask(ASK_REPLICA, replica)
 
@@ -302,7 +310,8 @@ def replicas_of(servers: Servers, settings: Settings) -> dict[str, ServerReplica
     return found
 
 
-def _refusal(server: Log, here: _ReplicaRow) -> str | None:
+def refusal(server: Log, here: ReplicaRow) -> str | None:
+    """Return why a replica must not be read, or None. ``server`` is the log that its server writes."""
     if not here.is_standby:
         return NO_STANDBY
     if int(here.cluster) != server.cluster:

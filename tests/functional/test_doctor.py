@@ -206,6 +206,30 @@ def test_extensions_that_cannot_be_made_are_named(doctor: Doctor, on_postgresql:
     assert (finding["state"], finding["detail"]) == ("ok", "plpgsql can be made")
 
 
+def test_replicas_that_are_none_are_named(
+    doctor: Doctor, on_postgresql: Mapping[str, str], postgres_server: URL
+) -> None:
+    addresses = f"{postgres_server.query['host']} {NOWHERE}" if "host" in postgres_server.query else NOWHERE
+    findings = [
+        found(doctor(on_postgresql, {"servers.main.replicas": addresses}), f"replica {address} of main")
+        for address in addresses.split()
+    ]
+    assert [each["state"] for (each,) in findings] == ["warning"] * len(findings)
+    assert "no standby" in findings[0][0]["detail"] or len(findings) == 1
+    assert "does not answer" in findings[-1][0]["detail"]
+
+
+def test_a_storage_that_cannot_be_written_to_is_wrong(
+    doctor: Doctor, on_postgresql: Mapping[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    check = "storage of files"
+    (broken,) = found(doctor(on_postgresql, {"files.storage": str(tmp_path / "file" / "below")}), check)
+    (sound,) = found(doctor(on_postgresql, {"files.storage": str(tmp_path / "files")}), check)
+    assert (broken["state"], sound["state"]) == ("wrong", "ok")
+    assert f"{tmp_path}/files, which must be the same on all machines" in sound["detail"]
+
+
 def test_a_pgbouncer_that_does_not_answer_is_named(doctor: Doctor, on_postgresql: Mapping[str, str]) -> None:
     nobody = f"postgresql+psycopg2://{NOWHERE}/"
     former = {"tenancy.former_secret": "a secret from before, which is as long as the present one"}

@@ -1,6 +1,7 @@
 """Reads from a streaming standby: nobody reads what is older than their own changes, or notices its troubles."""
 
 import logging
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from tenantapp import main
+from tenantapp.cli.checks.examination import Examination
+from tenantapp.cli.checks.replicas import replicas
+from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.identity import users
 from tenantapp.identity.tenants import renew_epochs
 from tests.installation import Client, Installation, postgres_installation
@@ -25,6 +29,12 @@ from tests.transactions.applications import access_to, extra_views
 COOKIE: Final = "tenantapp-position"
 LAG: Final = "3"  # seconds
 QUICK: Final = {"connections.slow": "0.3", "connections.deadline": "1"}
+DIES_AT_COMMIT: Final = """
+CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER die AFTER INSERT ON nodes DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.title = 'lost') EXECUTE FUNCTION die()
+"""
 NOTED: Final = "SELECT timeline_id FROM pg_control_checkpoint()"
 TAG: Final = 8  # characters before a position, by which its tenant is found
 
@@ -307,6 +317,29 @@ def test_a_standby_that_holds_the_data_of_somebody_else_is_not_read(world: World
     world.caught_up(bob)
 
 
+def test_doctor_says_how_far_behind_a_standby_is(world: World, tmp_path: Path) -> None:
+    address = str(world.standby.query["host"])
+    settings = world.installation.settings | {"servers.main.replicas": address}
+    lines = [f"{name} = {value.replace('%', '%%')}" for name, value in settings.items()]
+    (tmp_path / "tenantapp.ini").write_text("\n".join(["[app:main]", "use = egg:tenantapp", *lines]))
+    examination = Examination(CommandsInstallation(tmp_path / "tenantapp.ini"), versions={"main": (18, 0)})
+    (finding,) = replicas(examination)
+    assert (finding.check, finding.state) == (f"replica {address} of main", "ok")
+    assert re.fullmatch(r"a standby, \d+ bytes of the log behind", finding.detail)
+
+
+def test_a_change_of_unknown_outcome_has_no_position(world: World, bob: Client) -> None:
+    with world.installation.registry.tenant_dbs.begin(access_to(world.installation, "acme")) as session:
+        session.execute(text(DIES_AT_COMMIT))
+    program, browser = world.program(bob), bob
+    first = program.get("/nodes", X_Position="unknown").headers["X-Position"]
+    lost = program.post("/nodes", {"title": "lost"}, X_Position=first)
+    assert (lost.status_int, lost.json["code"], lost.headers["X-Position"]) == (503, "outcome_unknown", "unknown")
+    assert browser.post("/nodes", {"title": "lost"}).status_int == 503
+    assert COOKIE not in browser.http.cookies
+    assert world.source(browser) == "primary"
+
+
 def test_a_standby_that_lags_is_not_read(world: World) -> None:
     with app_on(world.installation.settings, str(world.standby.query["host"]), "0.5") as app:
         near = World(app, world.installation, world.primary, world.standby)
@@ -400,9 +433,15 @@ def test_another_standby_is_read_and_after_a_failover_no_position_from_before(wo
             send_back(page, old)
             assert there.source(page) == "primary"
             assert "on the new one" in titles(page)
+            as_superuser(world.primary, "SELECT pg_switch_wal()")  # the old log has all places of the new one
             # Without these it would take minutes until the standby has noted its timeline.
             as_superuser(heir, "CHECKPOINT")
             at_last(lambda: as_superuser(follower, "CHECKPOINT") or as_superuser(follower, NOTED) == 2)
             there.caught_up(page)
             send_back(page, old)
             assert there.source(page) == "primary"
+        with app_on(settings, str(world.standby.query["host"])) as app:
+            left = Client(app).sign_in("bob", "acme")
+            left.post("/nodes", {"title": "not on the old one"}, status=201)
+            assert "not on the old one" in titles(left)
+            assert app.registry.tenant_dbs.replicas["main"].by_replicas == 0

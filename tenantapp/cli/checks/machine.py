@@ -11,6 +11,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import psycopg2
 import psycopg2.extensions
@@ -18,6 +19,8 @@ import psycopg2.extensions
 from tenantapp.cli.checks.examination import Examination, Finding, count, ok, warning, wrong
 from tenantapp.databases.connections.maintenance_engines import MAINTENANCE_DATABASE, reading_connection
 from tenantapp.databases.servers.sqlite_databases import SUFFIXES
+from tenantapp.files.errors import FilesUnavailable
+from tenantapp.files.storage import open_storage
 from tenantapp.fleet.archives.archives import archive_of
 from tenantapp.fleet.archives.cluster_directories import foreign_in, place_for_clusters
 from tenantapp.fleet.archives.cluster_server import server_programs
@@ -93,6 +96,24 @@ def files(examination: Examination) -> Iterator[Finding]:
     yield from found
     if not found:
         yield ok("files", "only the owner can read databases and backups")
+
+
+def storage_of_files(examination: Examination) -> Iterator[Finding]:
+    """Write a file into the storage of files, and remove it."""
+    settings, name = examination.installation.settings, "storage of files"
+    if settings.files_storage is None:
+        return
+    probe = uuid4()
+    try:
+        storage = open_storage(settings)
+        storage.write(probe, probe, [b"tenantapp doctor"])
+        storage.remove_tenant(probe)
+    except FilesUnavailable as error:
+        advice = "Let the user that runs tenantapp write there, or correct files.storage"
+        yield wrong(name, f"the storage is not writable ({error})", advice)
+    else:
+        shared = "" if storage.directory is None else f": {storage.directory}, which must be the same on all machines"
+        yield ok(name, f"the storage is writable{shared}")
 
 
 def backups(examination: Examination) -> Iterator[Finding]:
