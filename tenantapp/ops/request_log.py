@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from pyramid import tweens
 from pyramid.config import Configurator
+from pyramid_retry import is_error_retryable
 
 from tenantapp.identity.names import SLUG
 from tenantapp.tenancy.request import TenantRequest
 
 DENIALS: Final = (401, 403)
+TRIED_AGAIN: Final = (409, 503)  # a conflict, or a replica that cannot be read
 PATH_LENGTH: Final = 500  # characters of a path that are logged
 log = logging.getLogger("tenantapp.requests")
 
@@ -20,7 +22,8 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
     """Log method, path, status and duration, but no query string, header or body: these may contain secrets.
 
     If a person who is signed in is denied something, the line has the person's id and the slug of the tenant, if there
-    is one. If an operator works as the person, every line has that, and the operator's login.
+    is one. If an operator works as the person, every line has that, and the operator's login. Of a request that is
+    tried again, each attempt has a line.
     """
 
     def tween(request: TenantRequest) -> Any:
@@ -42,6 +45,8 @@ def request_log_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[
         if impersonator is not None:
             fields["impersonator"] = impersonator
             message += ", impersonated by %(impersonator)r"
+        if response.status_int in TRIED_AGAIN and is_error_retryable(request, getattr(request, "exception", None)):
+            message += ", tried again"
         log.info(message, fields, extra=fields)
         return response
 

@@ -124,7 +124,7 @@ class Replica:
     ) -> None:
         self.address, self.server, self.engines = address, server, engines
         self._most_lag, self._probe_pause, self._clock = most_lag, probe_pause, clock
-        self._ask_every = min(ASK_EVERY, most_lag / ASKS_IN_LAG)
+        self._ask_every, self._sample_every = min(ASK_EVERY, most_lag / ASKS_IN_LAG), most_lag / SAMPLES
         self._asking = Lock()
         self._due_at = float("-inf")
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)  # when the server was where
@@ -219,9 +219,12 @@ class Replica:
             self._forget()
             self.log, self.replayed = there.log, 0
         self._heard(parse_lsn(here.replayed))
-        self._samples.append((began, there.flushed))
         while self._samples and self._samples[0][1] <= self.replayed:
             self._caught_up_at = self._samples.popleft()[0]
+        if there.flushed <= self.replayed:
+            self._caught_up_at = began
+        elif not self._samples or began - self._samples[-1][0] >= self._sample_every:
+            self._samples.append((began, there.flushed))
 
     def _refuse(self, reason: str) -> None:
         if self._refused != reason:
@@ -291,7 +294,8 @@ def _ask(statement: LoneSelect[Row], database: DBFactory) -> Row:
 
 def present_position(server: DBFactory) -> LogPosition:
     """Return the position behind all that is committed by now. Raises what ``ask_server`` raises."""
-    there = ask_server(server)
+    with _hurried():
+        there = ask_server(server)
     return LogPosition(there.log, there.inserted)
 
 

@@ -229,11 +229,14 @@ def retry_attempts(request: TenantRequest) -> int | None:
     a view can refuse it.
     """
     if request.method in SAFE_METHODS:
-        has_body = bool(request.content_length) or "HTTP_TRANSFER_ENCODING" in request.environ
-        return 2 if request.registry.tenant_dbs.replicas and not has_body else 1
+        return 2 if request.registry.tenant_dbs.replicas and not _has_body(request) else 1
     if request.content_length is None and request.is_body_readable:
         return 1
     return 1 if (request.content_length or 0) > request.registry.app_settings.api_max_body else None
+
+
+def _has_body(request: TenantRequest) -> bool:
+    return bool(request.content_length) or "HTTP_TRANSFER_ENCODING" in request.environ
 
 
 def close_sessions(request: TenantRequest) -> None:

@@ -280,7 +280,10 @@ def test_what_a_standby_has_is_not_kept_for_others(world: World, bob: Client) ->
     assert bob.get("/x/late").json == {"standby": True, "kept": None}
 
 
-def test_a_read_that_the_standby_cancels_is_done_on_the_primary(world: World, bob: Client) -> None:
+def test_a_read_that_the_standby_cancels_is_done_on_the_primary(
+    world: World, bob: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tenantapp.requests")
     before = world.counts
     sent = Sent(bob.get, "/x/slow")
     at_last(lambda: world.on_standby("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 1)
@@ -289,6 +292,8 @@ def test_a_read_that_the_standby_cancels_is_done_on_the_primary(world: World, bo
         session.execute(text("UPDATE nodes SET title = title"))
     assert sent.outcome() == (200, None)
     assert sent.answer.json == {"found": None}
+    lines = [line for line in caplog.messages if "/x/slow" in line]
+    assert ["503" in line and line.endswith(", tried again") for line in lines] == [True, False]
     assert tuple(now - then for now, then in zip(world.counts, before, strict=True)) == (1, 1)
     world.caught_up(bob)
 
