@@ -20,6 +20,7 @@ import click
 from tenantapp.audit.keeper import Keeper
 from tenantapp.cli.failures import KNOWN_ERRORS, CommandFailed, explained
 from tenantapp.cli.installation import Installation, tenant_databases
+from tenantapp.databases.histories.oldest_program import refuse_old_program
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.federation.lapsed_domains import check_domains, keep_checking_domains
 from tenantapp.fleet.archives.shipping import Shipper
@@ -70,9 +71,11 @@ def _say_nothing_of_exits(dropped: "sys.UnraisableHookArgs") -> None:
 def work(installation: Installation, jobs: int, until_idle: bool) -> None:
     """Work on operations, ``jobs`` at once, until the process is stopped.
 
-    Raises ``CommandFailed``, and ``SettingsError`` if the domain cannot be loaded or the user database lacks commits.
+    Raises ``CommandFailed``, and ``SettingsError`` if the domain cannot be loaded, or the user database lacks commits
+    or is for newer programs.
     """
     check_user_database(installation.settings.user_db_url)
+    refuse_old_program(installation.settings, installation.fleet.user_db)
     if installation.fleet.may_declare or not until_idle:
         _ = installation.fleet.declared  # a worker that could not run the domain's code does not start
     gc.set_threshold(COLLECT_AFTER)

@@ -12,11 +12,15 @@ from tenantapp.sql.times import UtcDateTime, utcnow
 
 
 class Installation(UserBase):
-    """The only row. Its id marks what this installation makes on servers that others may use too."""
+    """The only row. Its id marks what this installation makes on servers that others may use too.
+
+    ``oldest_program`` is the revision of the user history that programs must know: see ``histories.oldest_program``.
+    """
 
     __tablename__ = "installation"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    oldest_program: Mapped[str | None] = mapped_column(String(32))
 
 
 class WarmDatabase(UserBase):

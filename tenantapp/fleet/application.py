@@ -7,6 +7,7 @@ from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated, NewRequest
 from sqlalchemy.exc import DBAPIError
 
+from tenantapp.databases.histories.oldest_program import refuse_old_program
 from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.archives.shipping import Shipper
 from tenantapp.fleet.hooks.declarations import DeclaredHooks, add_tenant_hook_directive
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 def includeme(config: Configurator) -> None:
     """Put ``fleet``, ``worker_host``, ``serving_threads`` and ``declared_hooks`` on the registry.
 
-    Add the directive ``add_tenant_hook``. When the application is made, add the known tenants.
+    Add the directive ``add_tenant_hook``. When the application is made, add the known tenants; ``ProgramTooOld`` is
+    raised then if the user database is for newer programs.
     """
     registry = config.registry
     registry.declared_hooks = DeclaredHooks()
@@ -50,6 +52,7 @@ def _start_threads(event: Any) -> None:
 
 def _add_known_tenants(event: Any) -> None:
     registry = event.app.registry
+    refuse_old_program(registry.app_settings, registry.user_db)
     places = _known_places(registry.user_db)
     # Tenants on a server that the settings no longer name are not served. The other tenants are.
     registry.tenant_dbs.add(place for place in places if place.server in registry.servers)

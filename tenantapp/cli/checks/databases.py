@@ -15,7 +15,8 @@ from tenantapp.cli.checks.examination import Examination, Finding, State, count,
 from tenantapp.credentials import authenticator_apps
 from tenantapp.databases.connections.extensions import faults
 from tenantapp.databases.connections.maintenance_engines import maintenance_connection
-from tenantapp.databases.histories.histories import head_revision, history_digest
+from tenantapp.databases.histories.histories import head_revision, history_digest, script_directory
+from tenantapp.databases.histories.oldest_program import first_to_leave, oldest_program
 from tenantapp.databases.histories.upgrading import current_revision
 from tenantapp.databases.servers.hardening import openness
 from tenantapp.databases.servers.scratch import scratch_mark
@@ -23,6 +24,7 @@ from tenantapp.federation import providers
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import cause, first_line
+from tenantapp.settings import Settings
 from tenantapp.sql.engines import engine_options, server_version
 from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.errors import TenancyError
@@ -67,17 +69,29 @@ def user_database(examination: Examination) -> Iterator[Finding]:
 def user_revision(examination: Examination) -> Iterator[Finding]:
     """Compare the revision of the user database with the newest revision of its history."""
     name, installation = "user revision", examination.installation
-    head = head_revision(installation.settings, "user")
+    head, history = head_revision(installation.settings, "user"), history_digest(installation.settings, "user")
     found = current_revision(installation.fleet.user_db)
     if found == head:
         yield ok(name, f"{head}, the newest")
     elif found is None:
         yield wrong(name, "the user database has no tables", "Run `tenantapp init`")
-    elif found in history_digest(installation.settings, "user").revisions:
-        yield wrong(name, f"the user database is at {found}, behind {head}", "Run `tenantapp init`")
+    elif found in history.revisions:
+        yield behind(installation.settings, found, head)
+    elif (needed := oldest_program(installation.fleet.user_db)) is None or needed in history.revisions:
+        detail = f"the user database is at {found}, which is newer than this version, and says that it may go on"
+        yield warning(name, detail, "Replace this version by the newer one")
     else:
         detail = f"the user database is at {found}, which this version does not know"
         yield wrong(name, detail, "Install the newer version of tenantapp that made it")
+
+
+def behind(settings: Settings, found: str, head: str) -> Finding:
+    """Say whether an upgrade is missing, or only what waits until no older program runs."""
+    stop = first_to_leave(script_directory(settings, "user"), found, head)
+    if stop is not None and stop[0] == found and stop[1].needed is None:
+        detail = f"the user database is at {found}, and {stop[1].first} is left for later"
+        return warning("user revision", detail, "Run `tenantapp init --contract` when no older program runs any more")
+    return wrong("user revision", f"the user database is at {found}, behind {head}", "Run `tenantapp init`")
 
 
 def stored_secrets(examination: Examination) -> Iterator[Finding]:

@@ -20,24 +20,30 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Take the right to connect to other databases, such as postgres, from everybody on the PostgreSQL servers.",
 )
+@click.option(
+    "--contract",
+    is_flag=True,
+    help="Also take away what older programs use: when none of them runs any more.",
+)
 @pass_installation
-def init(installation: Installation, hardened: bool) -> None:
+def init(installation: Installation, hardened: bool, contract: bool) -> None:
     """Make or upgrade the user database, and add the roles and permissions that the domain declares.
 
-    Run it after each upgrade of tenantapp or of your domain. What is declared is added once: what you have taken away
+    Run it after each upgrade of tenantapp or of your domain, while the programs of the version before still run. What
+    they use is taken away only with --contract. What is declared is added once: what you have taken away
     from a role stays away. If tenants' roles may connect to other databases of a PostgreSQL server, the statements that
     close them are shown. With --harden-server they are executed.
     """
     from tenantapp.cli.describing import add_declared_rights
     from tenantapp.cli.hardening import harden_servers, show_open_databases
-    from tenantapp.databases.histories.upgrading import upgrade_user_database
+    from tenantapp.cli.upgrading import upgrade_users
     from tenantapp.identity.audit import record
     from tenantapp.identity.users import add_skeletons
 
-    revision = upgrade_user_database(installation.settings)
+    revision, sentence = upgrade_users(installation.settings, contract=contract)
     with installation.user_session() as session:
         record(session, "init.run", detail={"revision": revision})
-    click.echo(f"The user database is at revision {revision}.")
+    click.echo(f"The user database is at revision {revision}.{sentence}")
     with installation.user_session() as session:
         add_skeletons(session)
     for sentence in add_declared_rights(installation):

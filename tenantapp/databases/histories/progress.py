@@ -19,6 +19,7 @@ from tenantapp.databases.connections.maintenance_engines import is_busy
 from tenantapp.databases.connections.migration_connections import check_foreign_keys
 from tenantapp.databases.errors import DatabaseBusy, MigrationFailed, MigrationStopped
 from tenantapp.databases.histories.concurrent_indexes import ConcurrentIndexes
+from tenantapp.databases.histories.oldest_program import record_oldest_program
 from tenantapp.databases.histories.targets import Target, Watch
 from tenantapp.operations.outcomes import first_line
 from tenantapp.sql.prepared import DRIVER_ERRORS
@@ -93,8 +94,10 @@ class Progress:
 
         return watched
 
-    def _applied(self, *, heads: set[str], **_: object) -> None:
+    def _applied(self, *, heads: set[str], step: Any, **_: object) -> None:
         self._heads = heads
+        if self._target.history == "user" and step.is_migration and not step.is_stamp:
+            record_oldest_program(self._target.settings, self._connection, step)
         if self._per_revision:
             self.check()
 

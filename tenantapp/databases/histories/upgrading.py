@@ -5,8 +5,10 @@ from functools import partial
 from alembic import command
 from alembic.runtime.migration import MigrationContext
 
+from tenantapp.databases.connections.migration_connections import migration_connection
 from tenantapp.databases.histories.environment import run_command
-from tenantapp.databases.histories.histories import head_revision
+from tenantapp.databases.histories.histories import head_revision, heads_of, history_digest, script_directory
+from tenantapp.databases.histories.oldest_program import Left, first_to_leave
 from tenantapp.databases.histories.targets import Target, tenant_target, user_target
 from tenantapp.databases.histories.user_database import make_user_database
 from tenantapp.operations.checkpoints import checkpoint
@@ -23,6 +25,27 @@ def upgrade_user_database(settings: Settings) -> str:
     """
     make_user_database(settings)
     return upgrade(user_target(settings))
+
+
+def expand_user_database(settings: Settings) -> tuple[str, Left | None]:
+    """Migrate the user database as far as programs of earlier versions can work with it, which may be running.
+
+    Return the revision, and what is left to be run when they run no more. A database without tables gets all of them.
+    Raises what ``upgrade_user_database`` raises.
+    """
+    make_user_database(settings)
+    target, head = user_target(settings), head_revision(settings, "user")
+    with migration_connection(target.url, target.name) as connection:
+        found = next(iter(heads_of(connection)), None)
+    script = script_directory(settings, "user")
+    if found is None or found not in history_digest(settings, "user").revisions:
+        return upgrade(target), None  # one that is not known is refused by Alembic
+    if (stop := first_to_leave(script, found, head)) is None:
+        return upgrade(target), None
+    revision, left = stop
+    if revision != found:
+        upgrade_to(target, revision)
+    return revision, left
 
 
 def upgrade_tenant_database(fleet: Fleet, place: TenantPlace) -> str:
