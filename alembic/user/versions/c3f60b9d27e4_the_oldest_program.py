@@ -1,7 +1,7 @@
 """Which programs may work with the user database.
 
 Revision ID: c3f60b9d27e4
-Revises: 2d94f0b7c6e1
+Revises: e94a1c7d30b6
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "c3f60b9d27e4"
-down_revision: str | Sequence[str] | None = "2d94f0b7c6e1"
+down_revision: str | Sequence[str] | None = "e94a1c7d30b6"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
