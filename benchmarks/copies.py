@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import create_engine
 from tenantapp.databases.connections import postgres as provisioning
+from tenantapp.sql.commit_counts import forget_count
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
@@ -41,6 +42,7 @@ class SqliteCopies(Copies):
         for place in places:
             path = self._server.path(place.database)
             shutil.copyfile(original, path)
+            forget_count(path)
             with _sqlite(str(path)) as connection:
                 # SQLAlchemy stores a UUID as 32 hexadecimal digits there.
                 _mark(connection.cursor(), place.id.hex, place.slug, "?")

@@ -1,5 +1,6 @@
 """The servers of a process: one for each address that it listens on, with the same threads and the same loop."""
 
+import errno
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,8 +18,10 @@ from tenantapp.serving.incoming import IN_MEMORY, PIECE
 from tenantapp.serving.proxy_headers import TrustedProxy, believe_proxy
 from tenantapp.serving.refusals import HEAD_LIMIT
 
+log = logging.getLogger(__name__)
 AHEAD: Final = 256 * 2**20  # bytes of an answer that wait for a slow client, in a temporary file, without a thread
 UNBOUNDED: Final = 2**62
+WITHOUT_FILES: Final = 1.0  # seconds until another attempt to accept a connection
 SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 STANDARD: Final = Limits()
 DEFAULTS: Final = {
@@ -52,6 +55,7 @@ class Server(TcpWSGIServer):
     ) -> None:
         self.keepalive, self.largest, self.is_proxy, self.limits = keepalive, largest, proxy.is_at, limits
         self.stops_at = float("inf")
+        self._accepts_from = 0.0
         self.busy: int = 0
         self._lock, self._swept = Lock(), 0.0
         self._doomed: list[Channel] = []
@@ -68,13 +72,24 @@ class Server(TcpWSGIServer):
 
     def readable(self) -> bool:
         """Return whether to accept a connection. The loop asks in each turn."""
-        return self.accepting and self.busy < self.adj.threads
+        return self.accepting and self.busy < self.adj.threads and monotonic() >= self._accepts_from
 
     def handle_accept(self) -> None:
         """Accept a connection. If there are too many, give up the one that is worth the least."""
         if len(self.active_channels) >= self.limits.connections:
             self._doomed.append(min(self.active_channels.values(), key=lambda channel: channel.worth))
         super().handle_accept()
+
+    def accept(self) -> Any:
+        """Accept a connection. If no file is left for it, wait: the loop would try again at once, all the time."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            log.warning("A connection waits, because this process or the machine has too many open files.")
+            self._accepts_from = monotonic() + WITHOUT_FILES
+            return None
 
     def add_task(self, task: Any) -> None:
         """Give a request, or a question, to a thread."""

@@ -238,8 +238,10 @@ def _reading(path: Path) -> sqlite3.Connection:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
+    # A cursor that a traceback holds would keep the files of a closed connection open.
+    with closing(connection.cursor()) as cursor:
+        version: int = cursor.execute("PRAGMA user_version").fetchone()[0]
+        return version
 
 
 def _what_is_lost(path: str, noted: Count, version: int) -> str:

@@ -1,5 +1,6 @@
 """A pool of connections to one database, within the budget of its server or a budget of its own."""
 
+import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -9,6 +10,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from tenantapp.sql.breaker import Health
 from tenantapp.sql.budget import BudgetNumbers, ConnectionBudget
+from tenantapp.sql.open_files import too_few_files_left
 from tenantapp.sql.postgres_connections import is_full
 
 # Seconds before the next attempts: the server counts a closed connection until its backend has ended.
@@ -65,13 +67,16 @@ class BudgetedPool(Pool):
             self._invalidate_time = time.monotonic()
 
     def _connect(self) -> ConnectionPoolEntry:
-        """Return a new connection. If the server is full, close an idle connection of this process and try again."""
+        """Return a new connection. If the server is full, close an idle connection of this process and try again.
+
+        A SQLite server is full if the process can open no more files.
+        """
         for pause in BACKEND_EXIT:
             try:
                 return self._create_connection()
-            except psycopg2.OperationalError as error:
+            except (psycopg2.OperationalError, sqlite3.OperationalError) as error:
                 first = pause == BACKEND_EXIT[0]
-                if not is_full(error) or (first and not self._budget.close_idle()):
+                if not _is_full(error) or (first and not self._budget.close_idle()):
                     raise
             time.sleep(pause)
         return self._create_connection()
@@ -112,3 +117,9 @@ class BudgetedPool(Pool):
 
     def status(self) -> str:
         return f"in use: {self.in_use}, idle: {len(self.idle)}"
+
+
+def _is_full(error: psycopg2.OperationalError | sqlite3.OperationalError) -> bool:
+    if isinstance(error, psycopg2.OperationalError):
+        return is_full(error)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN and too_few_files_left()

@@ -94,7 +94,12 @@ class FileConnection(sqlite3.Connection):
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any:
         """Execute a statement on a cursor that reports waits. The driver would use its own cursor."""
-        return self.cursor().execute(sql, parameters)
+        cursor = self.cursor()
+        try:
+            return cursor.execute(sql, parameters)
+        except BaseException:
+            let_go(cursor)
+            raise
 
     def commit(self) -> None:
         """Commit. Raises ``SqliteCommitInDoubt`` if writing or syncing the file failed.
@@ -182,6 +187,14 @@ def let_go(cursor: Any) -> None:
 
 
 def _on_connect(connection: FileConnection, record: Any) -> None:
+    try:
+        _set_up(connection, record)
+    except BaseException:
+        connection.close()  # the pool would leave it to the search for garbage, with its files
+        raise
+
+
+def _set_up(connection: FileConnection, record: Any) -> None:
     # With None the driver begins no transactions itself, so ``_begin`` decides when and how they begin.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")

@@ -18,7 +18,7 @@ from tenantapp.tenancy.observing import add_observing_tween, observe_requests
 from tenantapp.tenancy.positions import Positions
 from tenantapp.tenancy.replicas import replicas_of
 from tenantapp.tenancy.request import TenantRequest
-from tenantapp.tenancy.server_engines import engines_of
+from tenantapp.tenancy.server_engines import check_open_files, engines_of
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import check_user_database, user_database
 
@@ -28,7 +28,7 @@ AFTER_ALL: Final = 100  # the order of a configuration action that runs after al
 def includeme(config: Configurator) -> None:
     """Put the databases and the ``bulkhead`` on the registry. Set the request factory and the matching of routes.
 
-    ``request_observers`` are called after each request, see ``observing``. Raises ``UserDatabaseIncomplete``.
+    ``request_observers`` are called after each request, see ``observing``. Raises ``SettingsError``.
     """
     settings: Settings = config.registry.app_settings
     check_user_database(settings.user_db_url)
@@ -37,6 +37,7 @@ def includeme(config: Configurator) -> None:
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
     )
     servers = Servers.of(settings, pgbouncers=True)
+    check_open_files(settings)
     config.registry.servers = servers
     config.registry.user_db = user_database(
         settings.user_db_url,

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.util import LRUCache
 
-from tenantapp.settings import Settings
+from tenantapp.settings import Settings, SettingsError
 from tenantapp.sql import postgres_connections
 from tenantapp.sql.breaker import Breaker, Health, Unavailable
 from tenantapp.sql.budget import ConnectionBudget
@@ -26,7 +26,7 @@ from tenantapp.sql.engines import (
     open_connection,
     translate,
 )
-from tenantapp.sql.open_files import most_connections
+from tenantapp.sql.open_files import TooFewFiles, allow_connections, most_connections
 from tenantapp.sql.pool import BudgetedPool
 from tenantapp.tenancy.servers import Server, Servers, SqliteServer
 
@@ -46,10 +46,18 @@ class ServerEngines:
     ``limit`` is the budget. If it is None, the first connection determines it: what the server allows, divided by
     ``workers``, the number of processes that share the server. ``timeout`` is the longest wait for a free connection.
     ``probe_pause`` is the time between two attempts to reach a server that does not answer. Both are in seconds.
+    ``sqlite_servers`` is the number of servers that share the open files.
     """
 
     def __init__(
-        self, server: Server, *, limit: int | None, workers: int, timeout: float, probe_pause: float = PROBE_PAUSE
+        self,
+        server: Server,
+        *,
+        limit: int | None,
+        workers: int,
+        timeout: float,
+        probe_pause: float = PROBE_PAUSE,
+        sqlite_servers: int = 1,
     ) -> None:
         template_url = server.traffic_url("template")
         self.budget = ConnectionBudget(limit or PROVISIONAL_LIMIT, timeout)
@@ -59,7 +67,8 @@ class ServerEngines:
         self._workers = workers
         self._ask_for_limit = limit is None
         if limit is None and isinstance(server, SqliteServer):
-            self._set_limit(most_connections() * workers)  # the limit on open files holds for each process
+            # The limit on open files holds for each process.
+            self._set_limit(most_connections(sqlite_servers) * workers)
         self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
         self._options = engine_options(template_url, behind_pgbouncer=server.behind_pgbouncer)
         health = Health(_never, self.breaker, probe_pause)
@@ -138,7 +147,27 @@ def engines_on(server: Server, settings: Settings) -> ServerEngines:
         workers=settings.connections_workers or 1,
         timeout=settings.connections_timeout,
         probe_pause=settings.connections_probe,
+        sqlite_servers=max(1, _sqlite_servers(settings)),
     )
+
+
+def check_open_files(settings: Settings) -> None:
+    """Raise ``SettingsError`` if the process may not have as many files open as the budget needs on SQLite."""
+    count = _sqlite_servers(settings)
+    if settings.connections_budget is None or not count:
+        return
+    try:
+        allow_connections(settings.connections_budget * count)
+    except TooFewFiles as error:
+        raise SettingsError(
+            f"setting connections.budget is {settings.connections_budget}, for which the SQLite files of"
+            f" {'a server' if count == 1 else f'{count} servers'} need {error.needed} open files, and this process may"
+            f" have {error.allowed}: lower the setting, or raise the limit (ulimit -n, LimitNOFILE)"
+        ) from error
+
+
+def _sqlite_servers(settings: Settings) -> int:
+    return sum(url.get_backend_name() == "sqlite" for url in settings.servers.values())
 
 
 def _never(*_: object) -> Any:

@@ -1,6 +1,7 @@
 """Databases that are down, gone, or somebody else's."""
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -386,7 +387,9 @@ def test_a_tenant_that_moves_is_served_from_its_new_place_at_once(tmp_path: Path
         old = installation.registry.tenant_dbs.for_access(access_of(installation))
         tenant, servers = tenant_of(installation, "acme"), installation.registry.servers
         servers["other"].directory.mkdir()
-        copy_database(servers["main"].path(tenant.database), servers["other"].path(tenant.database))
+        before, path = servers["main"].path(tenant.database), servers["other"].path(tenant.database)
+        copy_database(before, path)
+        shutil.copy(f"{before}-count", f"{path}-count")
         with installation.registry.user_db.begin() as session:
             session.execute(text("UPDATE tenants SET server = 'other' WHERE slug = 'acme'"))
         bob.post("/nodes", {"title": "after"})
