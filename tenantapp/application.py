@@ -44,6 +44,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.console")
     config.include("tenantapp.ops")
     config.include("tenantapp.metrics")
+    config.include("tenantapp.tracing")
     config.include("tenantapp.web")
     with models_are_seen(settings.tenantapp_domain), settings_of_domain(config):
         config.include(settings.tenantapp_domain)

@@ -29,6 +29,7 @@ from tenantapp.setting_types import (
     signing_secret,
     text,
     time_of_day,
+    traces_address,
     user_database_url,
     web_address,
 )
@@ -347,6 +348,19 @@ class Settings:
         text,
         None,
         "directory in which the processes of this machine count together; by default in that for temporary files",
+    )
+    opentelemetry_endpoint: str | None = setting(
+        "opentelemetry.endpoint",
+        traces_address,
+        None,
+        "address of a collector for traces, such as http://127.0.0.1:4318; by default nothing is traced",
+        repr=False,
+    )
+    opentelemetry_sample: float = setting(
+        "opentelemetry.sample",
+        number(float, 0, 1, "of the requests"),
+        "0.1",
+        "part of the requests that is traced; a request with a traceparent of a trusted proxy follows that",
     )
     migrations_user: str | None = setting(
         "migrations.user", text, None, "script location of the user history; by default the bundled one"

@@ -273,6 +273,21 @@ def redis_url(value: str) -> str:
     return value
 
 
+def traces_address(value: str) -> str:
+    """Return the address of a collector for traces, which may have a path.
+
+    Raises ``ValueError``, also if the package for it is not installed.
+    """
+    address = web_address(value)
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http") and find_spec("opentelemetry.sdk")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise ValueError("needs a package that is not installed: run `pip install tenantapp[opentelemetry]`")
+    return address
+
+
 def mail_url(value: str) -> "SplitResult":
     """Return the URL of a mail server or of a directory. Raises ``ValueError``.
 

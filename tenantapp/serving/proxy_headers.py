@@ -18,8 +18,10 @@ Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
 DEFAULT_HEADERS: Final = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port")
-HEADERS: Final = (*DEFAULT_HEADERS, "forwarded", "x-request-id")
+HEADERS: Final = (*DEFAULT_HEADERS, "forwarded", "x-request-id", "traceparent")
 FORWARDING: Final = ("X_FORWARDED_FOR", "X_FORWARDED_HOST", "X_FORWARDED_PROTO", "X_FORWARDED_PORT", "FORWARDED")
+# The application reads these, if the proxy that sends them is trusted for them.
+KEPT: Final = {"x-request-id": "HTTP_X_REQUEST_ID", "traceparent": "HTTP_TRACEPARENT"}
 UNUSED: Final = ("X_FORWARDED_BY",)
 LISTENING_PORT: Final = "tenantapp.listening_port"  # in the environment: whatever a proxy says, we listen on this one
 PORTS: Final = {"http": "80", "https": "443"}
@@ -69,8 +71,9 @@ def believe_proxy(app: Application, proxy: TrustedProxy) -> Application:
         peer, environ[LISTENING_PORT] = environ["REMOTE_ADDR"], environ["SERVER_PORT"]
         trusted = proxy.is_at(peer)
         given = {name: environ.pop(f"HTTP_{name}", "") for name in (*FORWARDING, *UNUSED)}
-        if not (trusted and "x-request-id" in proxy.headers):
-            environ.pop("HTTP_X_REQUEST_ID", None)
+        for name, variable in KEPT.items():
+            if not (trusted and name in proxy.headers):
+                environ.pop(variable, None)
         if trusted:
             believed = {name: value for name, value in given.items() if name.lower().replace("_", "-") in proxy.headers}
             try:

@@ -98,10 +98,10 @@ class _NamedCursor(_Cursor):
 class PostgresConnection(psycopg2.extensions.connection):
     """The driver's connection. It reports waits, and knows whether a COMMIT was sent before the connection was lost."""
 
+    system = "postgresql"
     health: "Health | None" = None
     spends_on: int = TENANT_DATABASES
-    cut_off = False
-    """Whether a wait was ended from outside. The connection cannot be used any more."""
+    cut_off = False  # a wait was ended from outside, so the connection cannot be used any more
     rows = 0
     """The rows that the transaction has written so far."""
 

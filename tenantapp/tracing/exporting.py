@@ -1,0 +1,59 @@
+"""Send spans to a collector, from a thread, without holding anything up.
+
+The processor keeps a bounded number of spans. If the collector does not take them, further ones are dropped, and the
+log says so now and then.
+"""
+
+import atexit
+import logging
+from threading import Lock, Thread
+from time import monotonic
+from typing import Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+PATH: Final = "/v1/traces"
+TIMEOUT: Final = 5.0  # seconds for one request to the collector, with all attempts
+LAST: Final = 3.0  # seconds that the last spans of a process may take
+SELDOM: Final = 60.0  # seconds between two lines of the log that say the same
+TALKATIVE: Final = ("opentelemetry.sdk._shared_internal", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
+
+
+def batches_to(endpoint: str) -> SpanProcessor:
+    """Return what sends spans to a collector that speaks OTLP over HTTP at this address.
+
+    Call it in the process that serves: its thread does not survive a fork. The standard variables ``OTEL_BSP_*`` and
+    ``OTEL_EXPORTER_OTLP_*`` are followed, such as ``OTEL_EXPORTER_OTLP_HEADERS``.
+    """
+    for name in TALKATIVE:
+        logging.getLogger(name).addFilter(Seldom())
+    processor = BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}{PATH}", timeout=TIMEOUT))
+    atexit.register(_finish, processor)
+    return processor
+
+
+def _finish(processor: SpanProcessor) -> None:
+    """Send the last spans. A collector that does not answer holds up the end of the process no longer than ``LAST``."""
+    thread = Thread(target=processor.shutdown, name="last-spans", daemon=True)
+    thread.start()
+    thread.join(LAST)
+
+
+class Seldom(logging.Filter):
+    """Lets each message through once in ``SELDOM`` seconds. Some are logged for every span that is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+        self._logged: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the message was not logged of late."""
+        now, message = monotonic(), str(record.msg)
+        with self._lock:
+            if now - self._logged.get(message, -SELDOM) < SELDOM:
+                return False
+            self._logged[message] = now
+            return True
