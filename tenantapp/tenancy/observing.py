@@ -32,7 +32,7 @@ class Served(NamedTuple):
 
 Observer = Callable[[Served], None]
 Finish = Callable[[Served | None], None]
-"""Is called when all of a request is over: with None, if it was answered by no view and no error view."""
+"""Is called when all of a request is over: with None, if there is no answer, as when its body has not arrived yet."""
 Starter = Callable[[dict[str, Any]], Finish]
 """Is called with the environment of a request, before anything is done for it."""
 

@@ -46,6 +46,7 @@ KEY: Final = contexts.create_key("tenantapp-request")
 TENANT: Final = "tenantapp.tenant.id"
 REQUEST: Final = "tenantapp.request.id"
 DATABASE: Final = "tenantapp.database"
+UNANSWERED: Final = "tenantapp.unanswered"
 LEFT_OUT: Final = "tenantapp.waits.left_out"
 _EXPRESSION: Final = re.compile(r"\{(\w+):(?:[^{}]|\{[^{}]*\})*\}")
 _propagator: Final = TraceContextTextMapPropagator()
@@ -141,7 +142,7 @@ class _Request:
             if self._waits > MOST_WAITS:
                 span.set_attribute(LEFT_OUT, self._waits - MOST_WAITS)
             if served is None:
-                span.set_status(Status(StatusCode.ERROR))
+                span.set_attribute(UNANSWERED, True)
             else:
                 _describe_served(span, served)
         span.end()
