@@ -29,10 +29,12 @@ def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
     _due = time.monotonic() + EVERY
     # A connection that has ended is noticed by the statement that it was checked out for.
     with suppress(psycopg2.Error):
-        began = time.monotonic_ns()
-        with connection.cursor() as cursor:
-            cursor.execute(SHOWN)
-            (microseconds,) = cursor.fetchone()
-        follow(microseconds * 1000, time.monotonic_ns() - began)
-        if not connection.autocommit:
-            connection.rollback()
+        try:
+            began = time.monotonic_ns()
+            with connection.cursor() as cursor:
+                cursor.execute(SHOWN)
+                (microseconds,) = cursor.fetchone()
+            follow(microseconds * 1000, time.monotonic_ns() - began)
+        finally:
+            if not connection.autocommit:
+                connection.rollback()

@@ -79,6 +79,17 @@ def test_a_wrong_clock_is_noticed_by_whoever_uses_the_user_database(
     assert "The clock was 3600.0 s ahead of the user database's" in caplog.text
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_a_clock_that_cannot_be_read_disturbs_nobody(
+    shared_on_postgresql: Installation, step: Step, monkeypatch: pytest.MonkeyPatch, autocommit: bool
+) -> None:
+    monkeypatch.setattr(database_clock, "SHOWN", "SELECT 1 / 0")
+    registry = shared_on_postgresql.registry
+    engine = registry.access_reader.database.engine if autocommit else registry.user_db.engine
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
 def test_connections_are_kept_after_a_step_back(shared_on_postgresql: Installation, step: Step) -> None:
     """Those that were thrown away while the clock was ahead are not thrown away again for as long."""
     url = shared_on_postgresql.registry.app_settings.user_db_url
