@@ -76,7 +76,10 @@ def in_one_world(engine: str, faults: list[Fault], need: Need, seconds: float) -
             return
         for fault in faults:
             if fault.needs_cuts and not world.can_be_cut:
-                print(f"{engine}: {fault.name}: not run, only root may make network namespaces", file=sys.stderr)
+                print(
+                    f"{engine}: {fault.name}: not run, only root may make network namespaces, with iproute2",
+                    file=sys.stderr,
+                )
                 continue
             crowd = Crowd(world, fault.name)
             try:
