@@ -31,10 +31,16 @@ def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
     with suppress(psycopg2.Error):
         try:
             began = time.monotonic_ns()
-            with connection.cursor() as cursor:
-                cursor.execute(SHOWN)
-                (microseconds,) = cursor.fetchone()
-            follow(microseconds * 1000, time.monotonic_ns() - began)
+            shown = read_clock(connection)
+            follow(shown, time.monotonic_ns() - began)
         finally:
             if not connection.autocommit:
                 connection.rollback()
+
+
+def read_clock(connection: Any) -> int:
+    """Return what the server's clock shows, in nanoseconds since the epoch."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHOWN)
+        microseconds: int = cursor.fetchone()[0]
+    return microseconds * 1000

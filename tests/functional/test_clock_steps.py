@@ -83,7 +83,7 @@ def test_a_wrong_clock_is_noticed_by_whoever_uses_the_user_database(
 def test_a_clock_that_cannot_be_read_disturbs_nobody(
     shared_on_postgresql: Installation, step: Step, monkeypatch: pytest.MonkeyPatch, autocommit: bool
 ) -> None:
-    monkeypatch.setattr(database_clock, "SHOWN", "SELECT 1 / 0")
+    monkeypatch.setattr(database_clock, "read_clock", lambda connection: connection.cursor().execute("SELECT 1 / 0"))
     registry = shared_on_postgresql.registry
     engine = registry.access_reader.database.engine if autocommit else registry.user_db.engine
     with engine.connect() as connection:
