@@ -15,6 +15,8 @@ LONGEST_FIRST: Final = (
     "test_operator.py",
     "test_killed_copies.py",
     "test_production.py",
+    "test_replicas.py",
+    "test_several_machines.py",
     "test_connection_budget.py",
     "test_killed_migration.py",
     "test_killed_backups.py",

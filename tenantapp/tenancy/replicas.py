@@ -11,7 +11,7 @@ replayed. No clocks of servers are compared, and a replica that nobody hears of 
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from threading import Lock
@@ -109,8 +109,38 @@ class ServerPosition(NamedTuple):
     flushed: int
 
 
+class Lag:
+    """How long ago a server was where its replica is known to be now. More than ``most`` seconds are too many."""
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)  # when the server was where
+        self._caught_up_at = float("-inf")
+
+    def note(self, asked_at: float, flushed: int, replayed: int) -> None:
+        """Note that the server had written the log up to ``flushed``, and the replica has replayed it to ``replayed``.
+
+        ``asked_at`` is when the server was asked, in seconds of a monotonic clock.
+        """
+        while self._samples and self._samples[0][1] <= replayed:
+            self._caught_up_at = self._samples.popleft()[0]
+        if flushed <= replayed:
+            self._caught_up_at = asked_at
+        elif not self._samples or asked_at - self._samples[-1][0] >= self._most / SAMPLES:
+            self._samples.append((asked_at, flushed))
+
+    def is_small(self, now: float) -> bool:
+        """Return whether the lag is not more than is allowed. If nothing was noted for long, it is not known to be."""
+        return now - self._caught_up_at <= self._most
+
+    def forget(self) -> None:
+        """Forget all that was noted."""
+        self._samples.clear()
+        self._caught_up_at = float("-inf")
+
+
 class Replica:
-    """A standby of a server. ``most_lag`` and ``probe_pause`` are in seconds, ``clock`` is a monotonic one."""
+    """A standby of a server. ``most_lag`` and ``probe_pause`` are in seconds."""
 
     def __init__(
         self,
@@ -120,15 +150,12 @@ class Replica:
         *,
         most_lag: float,
         probe_pause: float,
-        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.address, self.server, self.engines = address, server, engines
-        self._most_lag, self._probe_pause, self._clock = most_lag, probe_pause, clock
-        self._ask_every, self._sample_every = min(ASK_EVERY, most_lag / ASKS_IN_LAG), most_lag / SAMPLES
+        self._lag, self._probe_pause = Lag(most_lag), probe_pause
+        self._ask_every = min(ASK_EVERY, most_lag / ASKS_IN_LAG)
         self._asking = Lock()
         self._due_at = float("-inf")
-        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)  # when the server was where
-        self._caught_up_at = float("-inf")
         self._refused: str | None = None
         self._avoided: dict[UUID, float] = {}
         self._heard_at = float("-inf")
@@ -139,7 +166,7 @@ class Replica:
 
     def avoid(self, tenant_id: UUID) -> None:
         """Let a tenant read nothing here for a while: a read has failed."""
-        now = self._clock()
+        now = monotonic()
         if len(self._avoided) >= MOST_AVOIDED:
             self._avoided = {each: until for each, until in list(self._avoided.items()) if until > now}
         self._avoided[tenant_id] = now + self._probe_pause
@@ -147,7 +174,7 @@ class Replica:
     def is_avoided(self, tenant_id: UUID) -> bool:
         """Return whether a read of this tenant has failed here lately."""
         until = self._avoided.get(tenant_id)
-        return until is not None and until > self._clock()
+        return until is not None and until > monotonic()
 
     def connected(self, connection: Any) -> None:
         """Look at a new connection of the driver. Raises ``Unasked`` if less is replayed than before.
@@ -160,7 +187,7 @@ class Replica:
             text = cursor.fetchone()[0]
         if (0 if text is None else parse_lsn(text)) >= self.replayed:
             return
-        if self._clock() - self._heard_at < FORGOTTEN_AFTER:
+        if monotonic() - self._heard_at < FORGOTTEN_AFTER:
             raise Unasked("it has begun again, and has replayed less than before")
         self._forget()
         self.replayed = 0
@@ -170,11 +197,11 @@ class Replica:
 
         The factories are those of one tenant's database. Raises what reading raises.
         """
-        if self._clock() < self._due_at or not self._asking.acquire(blocking=False):
+        if monotonic() < self._due_at or not self._asking.acquire(blocking=False):
             return
         try:
-            self._due_at = self._clock() + self._probe_pause  # if it fails
-            began = self._clock()
+            self._due_at = monotonic() + self._probe_pause  # if it fails
+            began = monotonic()
             try:
                 with _hurried():
                     there, here = ask_server(server), ask_replica(replica)
@@ -182,7 +209,7 @@ class Replica:
                 self._refuse(str(error))
                 return
             self._note(began, there, here)
-            self._due_at = self._clock() + self._ask_every
+            self._due_at = monotonic() + self._ask_every
         finally:
             self._asking.release()
 
@@ -205,7 +232,7 @@ class Replica:
 
     def is_near(self) -> bool:
         """Return whether the replica lags by no more than is allowed, as far as is known."""
-        return self.log is not None and self._clock() - self._caught_up_at <= self._most_lag
+        return self.log is not None and self._lag.is_small(monotonic())
 
     def _note(self, began: float, there: ServerPosition, here: ReplicaRow) -> None:
         refused = refusal(there.log, here)
@@ -219,12 +246,7 @@ class Replica:
             self._forget()
             self.log, self.replayed = there.log, 0
         self._heard(parse_lsn(here.replayed))
-        while self._samples and self._samples[0][1] <= self.replayed:
-            self._caught_up_at = self._samples.popleft()[0]
-        if there.flushed <= self.replayed:
-            self._caught_up_at = began
-        elif not self._samples or began - self._samples[-1][0] >= self._sample_every:
-            self._samples.append((began, there.flushed))
+        self._lag.note(began, there.flushed, self.replayed)
 
     def _refuse(self, reason: str) -> None:
         if self._refused != reason:
@@ -235,12 +257,12 @@ class Replica:
 
     def _heard(self, replayed: int) -> None:
         self.replayed = max(self.replayed, replayed)  # answers may overtake each other
-        self._heard_at = self._clock()
+        self._heard_at = monotonic()
 
     def _forget(self) -> None:
         """Let nobody read the replica until it is asked again."""
-        self.log, self._caught_up_at = None, float("-inf")
-        self._samples.clear()
+        self.log = None
+        self._lag.forget()
 
 
 class ServerReplicas:
