@@ -23,7 +23,8 @@ from tenantapp.tenancy.errors import (
     WrongTenantDatabase,
     tenant_database_failed,
 )
-from tenantapp.tenancy.replicas import NO_REPLICAS, Replica, ServerReplicas, Unasked
+from tenantapp.tenancy.replicas import NO_REPLICAS, Replica, ServerReplicas
+from tenantapp.tenancy.replication import Unasked
 from tenantapp.tenancy.server_engines import ServerEngines, engines_of
 from tenantapp.tenancy.servers import Servers
 

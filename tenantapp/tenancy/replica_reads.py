@@ -19,7 +19,8 @@ from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.positions import KeptPositions, Positions
-from tenantapp.tenancy.replicas import Replica, ServerReplicas, Unasked, present_position
+from tenantapp.tenancy.replicas import Replica, ServerReplicas
+from tenantapp.tenancy.replication import Unasked, present_position
 
 if TYPE_CHECKING:
     from tenantapp.tenancy.request import TenantRequest

@@ -9,7 +9,7 @@ from tenantapp.databases.connections.maintenance_engines import maintenance_conn
 from tenantapp.operations.errors import FleetError
 from tenantapp.operations.outcomes import cause
 from tenantapp.tenancy.positions import parse_lsn
-from tenantapp.tenancy.replicas import (
+from tenantapp.tenancy.replication import (
     ASK_REPLICA,
     ASK_SERVER,
     FOREIGN,
