@@ -88,9 +88,9 @@ class World:
             self.on_standby("SELECT pg_wal_replay_resume()")
 
 
-def as_superuser(server: URL, statement: str) -> Any:
+def as_superuser(server: URL, statement: str, database: str = "postgres") -> Any:
     """Execute this on a server, and return the value that it gives, if it does."""
-    with closing(psycopg2.connect(host=server.query["host"], user=server.username, dbname="postgres")) as connection:
+    with closing(psycopg2.connect(host=server.query["host"], user=server.username, dbname=database)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)
@@ -355,6 +355,18 @@ def test_a_standby_that_lags_is_not_read(world: World) -> None:
             at_last(lambda: near.source(bob) == "primary")
             assert "late" in titles(bob)
         near.caught_up(bob)
+
+
+def test_a_server_that_does_not_say_where_it_is_is_read_itself(world: World, bob: Client) -> None:
+    database = database_of(world.installation, "acme")
+    revoke = "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC"
+    as_superuser(world.primary, revoke, database)
+    assert bob.post("/nodes", {"title": "unsaid"}).status_int == 201
+    assert COOKIE not in bob.http.cookies
+    for _ in range(2):
+        assert world.source(bob) == "primary"
+    as_superuser(world.primary, revoke.replace("REVOKE", "GRANT").replace("FROM", "TO"), database)
+    world.caught_up(bob)
 
 
 def test_a_standby_that_goes_and_comes_is_not_noticed(world: World, bob: Client) -> None:
