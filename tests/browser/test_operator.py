@@ -20,7 +20,7 @@ fleet.worker = 1
 """
 # The last revision of the bundled history makes an index.
 BEFORE_THE_INDEX, INDEX = "d41f7a90b3c6", "ix_tenant_changes_row_id_position"
-PAGES = ("Tenants", "Operations", "Migration", "Usage", "Servers", "Findings", "Query", "Audit")
+PAGES = ("Tenants", "Operations", "Migration", "Usage", "Slowest", "Servers", "Findings", "Query", "Audit")
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +260,8 @@ def test_axe_finds_nothing_in_the_console_and_no_page_is_too_wide(fleet: Site, v
         page.get_by_role("heading", level=1, name=name).wait_for()
         if name == "Servers":
             expect(page.get_by_text("answers", exact=True)).to_have_count(2)
+            processes = page.get_by_role("region", name="Processes and their connections")
+            expect(processes.get_by_role("row").filter(has_text="user database")).to_have_count(1)
         elif name == "Tenants":
             expect(page.get_by_role("row").filter(has_text="acme").first).to_contain_text(re.compile(r"\d kB"))
         look(name)
