@@ -59,8 +59,8 @@ class ProcessReport:
         pools = (registry.user_db.connections(), registry.access_reader.database.connections())
         if known := [asdict(numbers) for numbers in pools if numbers is not None]:
             yield {"server": None, "silent": False, **{name: sum(each[name] for each in known) for name in known[0]}}
-        for name, numbers in registry.tenant_dbs.numbers().items():
-            yield {"server": name, "silent": registry.tenant_dbs.engines[name].breaker.is_open, **asdict(numbers)}
+        for name, engines in registry.tenant_dbs.all_engines().items():
+            yield {"server": name, "silent": engines.breaker.is_open, **asdict(engines.budget.numbers())}
 
 
 def list_processes(session: Session) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from tenantapp.cli.checks.replicas import replicas
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.identity import users
 from tenantapp.identity.tenants import renew_epochs
+from tenantapp.usage.processes import ProcessReport, list_processes
 from tests.installation import Client, Installation, postgres_installation
 from tests.postgres import own_postgres, promote, standby_of, start_again, stop_at_once, wait_for
 from tests.slow_databases import Sent, at_last, database_of, frozen
@@ -175,6 +176,20 @@ def bob(world: World) -> Client:
     assert world.source(bob) == "primary"  # a browser without a position
     world.caught_up(bob)
     return bob
+
+
+def test_a_process_reports_its_connections_to_a_replica(world: World) -> None:
+    world.caught_up(world.sign_in("bob"))
+    registry = world.app.registry
+    process = ProcessReport(registry)
+    process.write_sometimes()
+    with registry.user_db.begin() as session:
+        (found,) = list_processes(session)
+    process.withdraw()
+    opened = {each["server"]: each["open"] for each in found["connections"]}
+    (replica,) = registry.tenant_dbs.replicas["main"].replicas
+    assert set(opened) == {None, "main", f"main {replica.address}"}
+    assert min(opened[None], opened[f"main {replica.address}"]) >= 1
 
 
 def test_nobody_reads_what_is_older_than_their_own_changes(world: World, bob: Client) -> None:
