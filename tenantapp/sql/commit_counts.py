@@ -32,6 +32,8 @@ STEP: Final = 4096  # what a put-back adds, so that it is ahead of writers that 
 VERSION_AT: Final = 60  # where user_version is in the file: https://www.sqlite.org/fileformat2.html
 LENGTH: Final = 34  # bytes of FILE-count
 LOCK_WAIT: Final = 60.0  # seconds
+# Not for child processes; on Windows, where the application starts as well, without translating the ends of lines.
+OPENED: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
 
 
 class CommitsLost(sqlite3.DatabaseError):
@@ -107,13 +109,13 @@ def check_or_close(connection: sqlite3.Connection, path: str, *, alone: bool = F
         raise
 
 
-def what_is_lost(path: Path) -> str | None:
-    """Return what a file lacks, or None if it lacks nothing, is missing or cannot be read."""
+def what_is_lost(path: Path, *, alone: bool = False) -> str | None:
+    """Return what a file lacks, or None if it lacks nothing, is missing or cannot be read. See ``check_count``."""
     if not path.exists():
         return None
     with closing(_reading(path)) as connection:
         try:
-            check_count(connection, str(path))
+            check_count(connection, str(path), alone=alone)
         except CommitsLost as error:
             return str(error)
         except sqlite3.Error:
@@ -158,7 +160,7 @@ def is_counted(path: str) -> bool:
 def read_count(path: str) -> Count | None:
     """Return what is noted about a file, or None if nothing is, or nothing legible. Raises ``OSError``."""
     try:
-        descriptor = os.open(path + SUFFIX, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path + SUFFIX, os.O_RDONLY | OPENED)
     except FileNotFoundError:
         return None
     try:
@@ -194,7 +196,7 @@ def lift_count(path: Path, copy: Path) -> int | None:
 
 def note_count(path: Path, number: int) -> None:
     """Note a number that the file has. Raises ``OSError``."""
-    descriptor = os.open(f"{path}{SUFFIX}", os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(f"{path}{SUFFIX}", os.O_RDWR | OPENED)
     try:
         _advance(descriptor, number)
     finally:
@@ -265,13 +267,13 @@ def _check_sound(connection: sqlite3.Connection) -> None:
 def _opened(path: str, version: int) -> int:
     """Open ``FILE-count``, and make it if it is missing: with the mode of the file and, for root, its owner."""
     try:
-        return os.open(path + SUFFIX, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(path + SUFFIX, os.O_RDWR | OPENED)
     except FileNotFoundError:
         if version < 0:
             raise  # somebody has just removed it; a new connection says so
     status = os.stat(path)
-    descriptor = os.open(path + SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, status.st_mode & 0o666)
-    if os.geteuid() == 0:
+    descriptor = os.open(path + SUFFIX, os.O_RDWR | os.O_CREAT | OPENED, status.st_mode & 0o666)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
         os.fchown(descriptor, status.st_uid, status.st_gid)
     return descriptor
 
@@ -286,7 +288,7 @@ def _begin(descriptor: int, path: str, version: int) -> Count:
 
 
 def _note_anew(path: Path, version: int) -> None:
-    descriptor = os.open(f"{path}{SUFFIX}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, path.stat().st_mode & 0o666)
+    descriptor = os.open(f"{path}{SUFFIX}", os.O_RDWR | os.O_CREAT | OPENED, path.stat().st_mode & 0o666)
     try:
         _begin(descriptor, str(path), version)
     finally:
@@ -294,7 +296,9 @@ def _note_anew(path: Path, version: int) -> None:
 
 
 def _sync_directory(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_CLOEXEC)
+    if os.name != "posix":
+        return  # Windows opens no directories
+    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY | OPENED)
     try:
         os.fsync(descriptor)
     finally:
@@ -309,7 +313,8 @@ def _advance(descriptor: int, number: int) -> None:
 
 
 def _read(descriptor: int) -> Count | None:
-    text = os.pread(descriptor, LENGTH, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    text = os.read(descriptor, LENGTH)
     try:
         number, otherwise, sum_ = text.split()
         return Count(int(number), int(otherwise)) if int(sum_, 16) == zlib.crc32(text[:24]) else None
@@ -319,7 +324,8 @@ def _read(descriptor: int) -> Count | None:
 
 def _write(descriptor: int, count: Count) -> None:
     text = f"{count.number:011d} {count.otherwise:+011d} ".encode()
-    os.pwrite(descriptor, text + f"{zlib.crc32(text):08x} \n".encode(), 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, text + f"{zlib.crc32(text):08x} \n".encode())
 
 
 def _write_version(file: Path, version: int) -> None:

@@ -235,13 +235,18 @@ def test_the_directory_is_away(shipped: Shipped) -> None:
 
 def test_a_file_that_lacks_commits_is_not_shipped(shipped: Shipped) -> None:
     shipped.ship()
-    with closing(sqlite3.connect(shipped.file)) as connection:
-        connection.execute("PRAGMA user_version = -5")
-        connection.execute("INSERT INTO tags SELECT randomblob(16), 'lost' WHERE false")
-        connection.commit()
+    kept = shipped.kept
+    kept.done(kept.backup())
+    count = shipped.file.with_name(shipped.file.name + "-count")
+    count.write_text("00000000007 -2147483641 cd7797c2 \n")
+    with closing(sqlite3.connect(shipped.file, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = -2147483648")
     (reason,) = shipped.shipper.ship().failed.values()
-    assert "copied alone" in reason
+    assert reason.startswith("its last 7 commits are lost")
     assert len(shipped.files()) == 1
+    assert "its last 7 commits are lost" in kept.failed(kept.backup())
+    kept.done(kept.restore())
+    assert kept.tags() == ["first"], "a restore is the way out"
 
 
 def test_one_process_ships_at_a_time(shipped: Shipped) -> None:
@@ -258,6 +263,8 @@ def test_what_no_moment_needs_is_removed(shipped: Shipped) -> None:
     remove_old(shipped.root, now, {shipped.directory})
     assert len(shipped.files()) == 2, "an untouched database may be years old"
     remove_old(shipped.root, now, set())
+    assert len(shipped.files()) == 2, "the disk of the databases may not be mounted"
+    remove_old(shipped.root, now, {shipped.directory.with_name("another")})
     assert not shipped.directory.exists()
 
 

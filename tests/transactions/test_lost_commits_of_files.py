@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tenantapp import main
+from tenantapp.databases.errors import SnapshotFailed
 from tenantapp.databases.servers.snapshots import snapshot_of
 from tenantapp.fleet.errors import LossNotAccepted
 from tenantapp.fleet.querying.parallel import databases_of_our_own, places
@@ -197,6 +198,8 @@ def test_the_loss_is_verified_and_accepted(killed: Killed, caplog: pytest.LogCap
     (place,) = places(fleet.user_db, ["acme"])
     with databases_of_our_own(fleet.servers, 1) as databases:
         verdict = Verification(fleet, databases).verify(place)
+    with pytest.raises(SnapshotFailed, match="commits are lost"):
+        snapshot_of(fleet.servers["main"], killed.path.stem, "acme").take()
     assert verdict.state == State.UNREACHABLE
     assert "commits are lost" in verdict.findings[0]
     assert "commits are lost" in accept_loss(fleet, "acme")

@@ -22,7 +22,7 @@ from tenantapp.databases.servers.durable_files import sync
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.errors import FleetError
-from tenantapp.sql.commit_counts import lift_count, note_count
+from tenantapp.sql.commit_counts import lift_count, note_count, what_is_lost
 from tenantapp.tenancy.servers import PostgresServer, Server, SqliteServer
 
 PREFIX: Final = "snapshot_"
@@ -140,6 +140,9 @@ class SqliteSnapshot(Snapshot):
 
     @checkpoint("file.take_snapshot")
     def take(self) -> None:
+        # A copy that is put back counts as whole.
+        if lost := what_is_lost(self._path, alone=True):
+            raise SnapshotFailed(self._name, lost)
         with self._translated(SnapshotFailed):
             self._unfinished.unlink(missing_ok=True)
             copy_pages(self._path, self._unfinished, self._name, WAIT)

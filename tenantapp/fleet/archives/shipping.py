@@ -96,8 +96,11 @@ class Shipper:
             repeat(stop, {"Nothing is shipped": self._work}, self._fleet.settings.backups_ship_every)
 
     def _work(self) -> bool:
-        round_ = self.ship()
-        for database, reason in round_.failed.items():
+        try:
+            failed = self.ship().failed
+        except OSError as error:
+            failed = {"Any database": str(error)}
+        for database, reason in failed.items():
             log.warning("%s is not shipped: %s", database, reason)
         return False
 
@@ -163,12 +166,14 @@ class Shipper:
 def remove_old(root: Path, before: datetime, present: Collection[Path]) -> None:
     """Remove what is needed for no moment after this one. ``present`` are the directories of databases that are there.
 
-    Raises ``OSError``.
+    If there is none of a server, its disk may not be mounted. Raises ``OSError``.
     """
+    there = {each.parent for each in present}
     for directory in directories(root):
         names = shipped_files(directory)
         bases = [number for number, name in enumerate(names) if name.endswith(BASE) and moment_of(name) < before]
-        is_over = bool(names) and directory not in present and moment_of(names[-1]) < before
+        is_gone = directory not in present and directory.parent in there
+        is_over = is_gone and bool(names) and moment_of(names[-1]) < before
         for name in names if is_over else names[: bases[-1] if bases else 0]:
             _remove_shipped(directory / name)
         if is_over:

@@ -8,7 +8,7 @@ from typing import Final
 from tenantapp.databases.servers.durable_files import publish, remove_unfinished, unfinished
 from tenantapp.databases.servers.sqlite_pages import copy_pages, finish_copy
 from tenantapp.fleet.errors import BackupFailed
-from tenantapp.sql.commit_counts import forget_count
+from tenantapp.sql.commit_counts import forget_count, what_is_lost
 
 WAIT: Final = 60.0  # seconds to wait for writers
 
@@ -16,8 +16,10 @@ WAIT: Final = 60.0  # seconds to wait for writers
 def copy(source: Path, target: Path, name: str) -> None:
     """Copy a database to a new file, complete in itself (no WAL), and check it.
 
-    Raises ``BackupFailed`` and ``DatabaseBusy``.
+    Raises ``BackupFailed``, also if the database lacks commits, and ``DatabaseBusy``.
     """
+    if lost := what_is_lost(source, alone=True):
+        raise BackupFailed("SQLite", name, lost)
     try:
         copy_pages(source, target, name, WAIT)
         finish_copy(target)
