@@ -17,6 +17,7 @@ from tenantapp.databases.histories.upgrading import upgrade_user_database
 from tenantapp.fleet.creating.create import create_tenant
 from tenantapp.identity import grants, users, web_sessions
 from tenantapp.identity.models import Tenant, TenantState, User
+from tenantapp.identity.tenants import place_of
 from tenantapp.settings import read_settings
 from tenantapp.sql.ids import uuid7
 from tenantapp.tenancy.access import Person, TenantPlace
@@ -115,10 +116,25 @@ def deploy(engine: EngineName, directory: Path, postgres: Postgres, slugs: Seque
         deployment.places = _register(registry, slugs)
         places = list(deployment.places.values())
         copies_on(registry.servers[template.server], postgres).make(template, places)
-        _let_in(registry, deployment)
+        _let_in(registry, deployment, deployment.places)
+        first = next(iter(deployment.places.values()))
+        with registry.user_db.begin() as session:
+            user = users.create_user(session, "stranger", password_hash=hash_password(PASSWORD))
+            deployment.stranger = _sign_in(registry, session, user, first)
     finally:
         registry.user_db.dispose()
     return deployment
+
+
+def tenants_beside(deployment: Deployment, server: str, slugs: Sequence[str]) -> None:
+    """Make empty tenants on another server of the settings, each with an editor who is signed in."""
+    registry = main({}, **deployment.settings).registry
+    try:
+        places = {slug: place_of(create_tenant(registry.fleet, slug, server=server)) for slug in slugs}
+        _let_in(registry, deployment, places)
+    finally:
+        registry.user_db.dispose()
+    deployment.places |= places
 
 
 def text_of(url: URL) -> str:
@@ -165,17 +181,14 @@ def _row(slug: str, template: Tenant) -> dict[str, Any]:
     }
 
 
-def _let_in(registry: Any, deployment: Deployment) -> None:
-    """A person and a web session for each tenant, and the stranger."""
+def _let_in(registry: Any, deployment: Deployment, places: Mapping[str, TenantPlace]) -> None:
+    """A person and a web session for each tenant."""
     password_hash = hash_password(PASSWORD)
     with registry.user_db.begin() as session:
-        for slug, place in deployment.places.items():
+        for slug, place in places.items():
             user = users.create_user(session, f"editor@{slug}", password_hash=password_hash)
             grants.add_grant(session, place.id, "editor", login=user.login)
             deployment.tokens[slug] = _sign_in(registry, session, user, place)
-        first = next(iter(deployment.places.values()))
-        user = users.create_user(session, "stranger", password_hash=password_hash)
-        deployment.stranger = _sign_in(registry, session, user, first)
 
 
 def _sign_in(registry: Any, session: Any, user: User, place: TenantPlace) -> str:

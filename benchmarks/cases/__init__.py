@@ -11,6 +11,7 @@ from benchmarks.cases.memory import memory
 from benchmarks.cases.migrate import migrate
 from benchmarks.cases.move import move
 from benchmarks.cases.neighbours import neighbours
+from benchmarks.cases.overload import overload
 from benchmarks.cases.page import page
 from benchmarks.cases.parts import parts
 from benchmarks.cases.people import people
@@ -32,6 +33,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Report]]] = {
     "people": people,
     "reach": reach,
     "neighbours": neighbours,
+    "overload": overload,
     "sign-ins": sign_ins,
     "startup": startup,
     "create": create,

@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import statistics
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Final
@@ -44,10 +44,10 @@ def neighbours(bench: Bench) -> Report:
     for engine in ENGINES:
         deployment = bench.tenants(engine, 8)
         with deployment.serving(bench.directory) as server:
-            reading = [_list(deployment, slug) for slug in WELL]
-            asking = _others(deployment, server.port)
+            requests = [reading(deployment, slug) for slug in WELL]
+            asking = troubled(deployment, server.port, OTHERS)
             states = _states(bench, deployment)
-            measure = partial(_measure, bench, server.port, reading, asking, states)
+            measure = partial(_measure, bench, server.port, requests, asking, states)
             found = bench.interleaved(states, measure)
         rows += [_row(engine, state, loads, found["well"]) for state, loads in found.items()]
     held = [row for row in rows if row["state"] not in ("idle", "well")]
@@ -56,34 +56,35 @@ def neighbours(bench: Bench) -> Report:
 
 
 def _measure(
-    bench: Bench, port: int, reading: list[bytes], asking: list[bytes], states: Mapping[str, State], state: str
+    bench: Bench, port: int, requests: list[bytes], asking: list[bytes], states: Mapping[str, State], state: str
 ) -> Load:
     with states[state](), ExitStack() as stack:
         if state != "idle":
-            stack.enter_context(_meanwhile(port, asking, bench.seconds + 2 * WARM_UP))
-        return bench.measure(port, reading, connections=CONNECTIONS)
+            stack.enter_context(meanwhile(port, asking, bench.seconds + 2 * WARM_UP, CONNECTIONS))
+        return bench.measure(port, requests, connections=CONNECTIONS)
 
 
 @contextmanager
-def _meanwhile(port: int, requests: list[bytes], seconds: float) -> Iterator[None]:
+def meanwhile(port: int, requests: list[bytes], seconds: float, connections: int) -> Iterator[None]:
     """Send these requests in this block, whatever is answered."""
     sending = threading.Thread(
-        target=lambda: send(port, requests, seconds=seconds, connections=CONNECTIONS), daemon=True
+        target=lambda: send(port, requests, seconds=seconds, connections=connections), daemon=True
     )
     sending.start()
     yield
     sending.join()
 
 
-def _list(deployment: Deployment, slug: str) -> bytes:
+def reading(deployment: Deployment, slug: str) -> bytes:
+    """A read of a tenant's nodes."""
     return http_request("GET", "/api/v1/nodes", deployment.headers(slug))
 
 
-def _others(deployment: Deployment, port: int) -> list[bytes]:
-    """A read of each of the other tenants; on SQLite, where a lock keeps out those who write, a write."""
+def troubled(deployment: Deployment, port: int, slugs: Sequence[str]) -> list[bytes]:
+    """A read of each of these tenants; on SQLite, where a lock keeps out those who write, a write."""
     if deployment.engine == "postgresql":
-        return [_list(deployment, slug) for slug in OTHERS]
-    return [_change(deployment, slug, port) for slug in OTHERS]
+        return [reading(deployment, slug) for slug in slugs]
+    return [_change(deployment, slug, port) for slug in slugs]
 
 
 def _change(deployment: Deployment, slug: str, port: int) -> bytes:
@@ -98,19 +99,23 @@ def _change(deployment: Deployment, slug: str, port: int) -> bytes:
 
 
 def _states(bench: Bench, deployment: Deployment) -> dict[str, State]:
-    states: dict[str, State] = {"idle": nullcontext, "well": nullcontext, "locked": partial(_locked, bench, deployment)}
+    states: dict[str, State] = {
+        "idle": nullcontext,
+        "well": nullcontext,
+        "locked": partial(locked, bench, deployment, OTHERS),
+    }
     if deployment.engine == "postgresql":
         states["stopped"] = partial(_stopped, bench, deployment)
     return states
 
 
 @contextmanager
-def _locked(bench: Bench, deployment: Deployment) -> Iterator[None]:
-    """Somebody holds a lock in each of the other tenants' databases."""
+def locked(bench: Bench, deployment: Deployment, slugs: Sequence[str]) -> Iterator[None]:
+    """Somebody holds a lock in each of these tenants' databases."""
     settings = read_settings(deployment.settings, {})
     server = Servers.of(settings)["main"]
     with ExitStack() as stack:
-        for slug in OTHERS:
+        for slug in slugs:
             database = deployment.places[slug].database
             if isinstance(server, SqliteServer):
                 connection: Any = sqlite3.connect(server.path(database), isolation_level=None)
