@@ -113,13 +113,13 @@ def what_is_lost(path: Path, *, alone: bool = False) -> str | None:
     """Return what a file lacks, or None if it lacks nothing, is missing or cannot be read. See ``check_count``."""
     if not path.exists():
         return None
-    with closing(_reading(path)) as connection:
-        try:
+    try:
+        with closing(_reading(path)) as connection:
             check_count(connection, str(path), alone=alone)
-        except CommitsLost as error:
-            return str(error)
-        except sqlite3.Error:
-            return None
+    except CommitsLost as error:
+        return str(error)
+    except sqlite3.Error:
+        return None
     return None
 
 
@@ -225,12 +225,14 @@ def accepting(path: Path) -> Iterator[str | None]:
 
 def _spare_log(path: str) -> sqlite3.Connection | None:
     """Return a connection that reads. While it is open, no other one is the last, and closing it moves nothing."""
-    connection = _reading(Path(path))
+    connection = None
     try:
+        connection = _reading(Path(path))
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.Error:
-        connection.close()
+        if connection is not None:
+            connection.close()
         return None
     return connection
 

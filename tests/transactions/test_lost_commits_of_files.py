@@ -22,7 +22,7 @@ from tenantapp.fleet.verifying.verification import State, Verification
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.fleet import fleet_of
-from tenantapp.sql.commit_counts import AHEAD, read_count
+from tenantapp.sql.commit_counts import AHEAD, read_count, what_is_lost
 from tenantapp.tenancy.servers import SqliteServer
 from tests.installation import Client, Installation, sqlite_installation
 
@@ -210,6 +210,12 @@ def test_the_loss_is_verified_and_accepted(killed: Killed, caplog: pytest.LogCap
     killed.lay(read(killed.path) | {"-wal": killed.killed["-wal"]})
     assert bob.get("/nodes").status_int == 503, "the log that was lost does not fit any more"
     fleet.user_db.dispose()
+
+
+def test_a_file_that_cannot_be_read_is_another_matter(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("something else")
+    (tmp_path / "directory").mkdir()
+    assert [what_is_lost(tmp_path / name) for name in ("text", "directory", "missing")] == [None, None, None]
 
 
 def test_a_damaged_file_is_not_accepted(killed: Killed) -> None:
