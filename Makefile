@@ -1,4 +1,4 @@
-# make setup | run | page | screenshots | test | test-quick | schemas | chaos | soak | fuzz | lint | format | lock | build | bench | clean
+# make setup | run | page | screenshots | test | test-quick | schemas | chaos | soak | container | fuzz | lint | format | lock | build | bench | clean
 #
 #   make run HTTP_PORT=6600           another port
 #   make test PYTEST_ARGS="-k tags"   some of the tests
@@ -27,7 +27,7 @@ RUNS = .venv/.runs
 # The tests start the program many times: it need not be compiled each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup run page screenshots test test-quick schemas chaos soak fuzz lint format lock build bench clean
+.PHONY: setup run page screenshots test test-quick schemas chaos soak container fuzz lint format lock build bench clean
 
 setup: $(STAMP)
 
@@ -87,6 +87,10 @@ chaos: setup
 # An hour of ordinary work: memory, descriptors and threads of every process must not grow. Best with nothing else on the machine.
 soak: setup
 	$(BIN)/python -m tests.soak $(SOAK_ARGS)
+
+# The steps of deploy/Containerfile, without an image.
+container: setup
+	$(BIN)/python -m tests.container
 
 # Other requests each time, and many: every operation must answer as the OpenAPI document says.
 fuzz: setup

@@ -58,6 +58,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--load", type=float, default=0.8, help="part of the rate that the machine sustains")
     parser.add_argument("--reloads", type=int, default=0, help="reload so often, with little to do")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # so that all is stopped and removed
     with soak_world() as world:
         rate = RELOAD_RATE if options.reloads else options.load * sustained_rate(world)
         print(f"{len(world.slugs)} tenants, {rate:.1f} turns a second", flush=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse
@@ -139,6 +140,30 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: Production, ending: st
             assert connection.getresponse().status == 400
     wait_for(lambda: lying(served) == before)
     assert bob.listed() == listed
+
+
+def test_what_is_on_its_way_ends_before_a_worker_that_stops(served: Production) -> None:
+    """An upload that arrives slowly, and a download that is read slowly, while a new worker serves the others."""
+    bob, pieces = Uploader(served, "bob"), 20
+    stored = bob.upload(pieces)[1]["id"]
+    before, asked = served.workers(), times_asked(served)
+    download = bob.download(stored)
+    read = len(download.read(len(MEBIBYTE)))
+    with closing(bob.begin(2 * len(MEBIBYTE))) as upload:
+        upload.send(MEBIBYTE)
+        wait_for(lambda: times_asked(served) > asked)
+        served.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: served.about()["process"] not in before)
+        time.sleep(0.5)
+        assert before < served.workers()
+        upload.send(MEBIBYTE)
+        answer = upload.getresponse()
+        assert (answer.status, answer.will_close) == (201, True)
+        made = json.loads(answer.read())
+    assert made["sha256"] == hashlib.sha256(MEBIBYTE * 2).hexdigest()
+    assert read + len(download.read()) == pieces * len(MEBIBYTE)
+    wait_for(lambda: not before & served.workers())
+    assert [bob.delete(each) for each in (stored, made["id"])] == [204, 204]
 
 
 def test_a_worker_that_dies_in_mid_upload_leaves_nothing(served: Production) -> None:
