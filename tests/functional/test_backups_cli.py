@@ -160,6 +160,6 @@ class TestMoment:
         assert "the tenant acme was made after it" in refused(*then)
         assert "it is in the future" in refused("--at", "2999-01-31T10:00Z")
         moment = utcnow().isoformat()
-        assert "the server main is a directory of SQLite files" in refused("--at", moment)
+        assert "the setting backups.ship is missing" in refused("--at", moment)
         assert "name the database that it had" in refused(*then, "--tenant-id", str(uuid7()), "--as", "new")
         assert acme("operations", "list", "--json").json["items"][0]["kind"] != "restore"
