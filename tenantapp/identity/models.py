@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -32,6 +33,11 @@ REASON_LENGTH = 500
 LOGIN_LENGTH = 254  # enough for any e-mail address (RFC 5321, section 4.5.3.1.3, without the brackets)
 SLUG_LENGTH = 63
 ADDRESS_LENGTH = 100
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return the options of an index that has only the rows of this condition."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
 class UserBase(DeclarativeBase):
@@ -153,6 +159,9 @@ class Tenant(UserBase):
     __table_args__ = (
         CheckConstraint("state IN ('creating', 'active', 'suspended', 'deleted')", name="state"),
         UniqueConstraint("server", "database"),
+        # Workers look every few seconds which tenants are due. Most have neither time.
+        Index("ix_tenants_purge_after", "purge_after", **_where("purge_after IS NOT NULL")),
+        Index("ix_tenants_expires_at", "expires_at", **_where("expires_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

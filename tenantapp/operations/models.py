@@ -27,8 +27,11 @@ class OperationState(StrEnum):
 
 
 ACTIVE: Final = (OperationState.RUNNING, OperationState.UNDOING)
+# A condition that names these uses the index on the state. One that excludes the finished ones reads all operations.
+UNFINISHED: Final = (OperationState.QUEUED, *ACTIVE)
 FINISHED: Final = (OperationState.SUCCEEDED, OperationState.FAILED, OperationState.CANCELLED)
 IS_ACTIVE: Final = text("state IN ('running', 'undoing')")
+IS_UNFINISHED: Final = text("state IN ('queued', 'running', 'undoing')")
 
 
 class Operation(UserBase):
@@ -53,11 +56,15 @@ class Operation(UserBase):
             postgresql_where=IS_ACTIVE,
             sqlite_where=IS_ACTIVE,
         ),
+        Index("ix_operations_kind_id", "kind", "id"),
+        Index("ix_operations_tenant_id_kind_id", "tenant_id", "kind", "id"),
+        # A worker takes the oldest, however many wait, and however many are finished.
+        Index("ix_operations_unfinished", "id", postgresql_where=IS_UNFINISHED, sqlite_where=IS_UNFINISHED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     kind: Mapped[str] = mapped_column(String(50))
-    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id, ondelete="SET NULL"), index=True)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey(Tenant.id, ondelete="SET NULL"))
     slug: Mapped[str | None] = mapped_column(String(SLUG_LENGTH), index=True)
     arguments: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     state: Mapped[str] = mapped_column(String(20), default=OperationState.QUEUED, index=True)

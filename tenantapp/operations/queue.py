@@ -16,7 +16,7 @@ from tenantapp.identity.models import Tenant
 from tenantapp.operations.errors import OperationRefused, TenantBusy
 from tenantapp.operations.kinds import Kind, Kinds, is_half_done
 from tenantapp.operations.leases import database_time, finish, release
-from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.operations.models import ACTIVE, FINISHED, UNFINISHED, Operation, OperationState
 from tenantapp.sql.ids import uuid7
 
 SOURCES: Final = ("source", "backup_of")  # arguments with the id of the tenant whose data the operation copies
@@ -69,7 +69,7 @@ def get_operation(session: Session, operation_id: UUID) -> Operation:
 
 def is_worked_on(session: Session, tenant_id: UUID) -> bool:
     """Return whether the tenant has an operation that is not finished."""
-    unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.not_in(FINISHED))
+    unfinished = select(Operation.id).where(Operation.tenant_id == tenant_id, Operation.state.in_(UNFINISHED))
     return session.scalar(unfinished.limit(1)) is not None
 
 

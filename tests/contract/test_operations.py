@@ -1,21 +1,27 @@
 """Operations: one at a time on a tenant, and whoever dies of one, another goes on with it."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from tenantapp.fleet.creating import warm
+from tenantapp.fleet.kinds import KINDS
+from tenantapp.fleet.removing.deletion import _due as purge_due
 from tenantapp.identity.errors import NotFound
 from tenantapp.identity.models import Tenant
+from tenantapp.metrics.fleet_figures import _backups as read_backups
 from tenantapp.operations import leases
 from tenantapp.operations.errors import LeaseLost, OperationRefused, TenantBusy
 from tenantapp.operations.fleet import Fleet as Services
@@ -35,6 +41,8 @@ from tenantapp.operations.runner import USUAL_PACE, Pace, abandon, run_operation
 from tenantapp.operations.worker import Worker
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
+from tenantapp.tenancy.servers import Servers
+from tenantapp.testing.queries import StatementRecorder
 from tests.contract import work
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
@@ -465,3 +473,55 @@ def test_operations_outlive_the_tenant_and_are_swept(services: Services, journal
         with services.user_db.begin() as session:
             assert sweep_operations(session, age, {"work": kind}) == deleted
     assert seen(services, waiting).state == "queued"
+
+
+def test_finished_operations_are_not_read_for_what_workers_look_for(services: Services) -> None:
+    """There are millions, and workers look every few seconds."""
+    with services.user_db.begin() as session:
+        tenant = session.scalars(select(Tenant.id)).first()
+        finished = {"kind": "backup", "tenant_id": tenant, "slug": "acme", "state": "succeeded", "requested_by": "x"}
+        others = [tenant, *[None] * 299]  # most tenants are gone
+        session.execute(insert(Operation), [finished | {"tenant_id": each} for each in others * 10])
+        session.execute(insert(Operation), [finished | {"kind": "hook", "state": "queued"} for _ in range(300)])
+    with services.user_db.begin() as session:
+        connection = session.connection()
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            connection.exec_driver_sql("ANALYZE operations")
+        asked: list[Any] = []
+        note: Any = lambda _, __, statement, values, *___: asked.append((statement, values))  # noqa: E731
+        event.listen(connection, "before_cursor_execute", note)
+        assert leases.is_work_waiting(session, KINDS)
+        session.scalars(purge_due(session)).all()
+        list_operations(session, kind="rehearse")
+        read_backups(session)
+        event.remove(connection, "before_cursor_execute", note)
+        explain = "EXPLAIN" if postgresql else "EXPLAIN QUERY PLAN"
+        plans = [
+            "\n".join(row[-1] for row in connection.exec_driver_sql(f"{explain} {statement}", values).all())
+            for statement, values in asked
+            if "operations" in statement
+        ]
+        session.rollback()
+    assert len(plans) == 4
+    for plan in plans:
+        assert not re.search(r"Seq Scan on operations|SCAN operations|pk_operations", plan), plan
+    if postgresql:
+        assert "ix_operations_unfinished" in plans[0]
+    assert "ix_operations_kind_id" in plans[2]
+    assert "ix_operations_tenant_id_kind_id" in plans[3]
+
+
+def test_the_number_of_servers_does_not_matter_for_warm_databases(services: Services) -> None:
+    names = [f"server{number}" for number in range(20)]
+    settings = replace(services.settings, fleet_warm_databases=1)
+    recorder = StatementRecorder(services.user_db)
+    numbers = []
+    for some in (names[:1], names):
+        many = replace(services, settings=settings, servers=Servers(dict.fromkeys(some, services.servers["main"])))
+        before = len(recorder)
+        with services.user_db.begin(read_only=True) as session, recorder:
+            missing, _ = warm._plan(session, many)
+        assert dict(missing) == dict.fromkeys(some, 1)
+        numbers.append(len(recorder) - before)
+    assert numbers[0] == numbers[1]

@@ -14,7 +14,7 @@ from tenantapp.fleet.backups.retention import prune
 from tenantapp.fleet.backups.store import made_for, open_store
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Step
-from tenantapp.operations.models import FINISHED, Operation
+from tenantapp.operations.models import UNFINISHED, Operation
 from tenantapp.sql.times import utcnow
 
 OF_FILES: Final = ("files", "files_missing")  # only if there are some
@@ -47,7 +47,7 @@ def _prune(context: Context) -> dict[str, Any]:
 
 def _restoring(fleet: Fleet) -> Collection[UUID]:
     """Return the restores that are not finished, of any tenant: one of a moment has made a backup that it needs."""
-    unfinished = Operation.kind.in_((RESTORE.name, RESTORE_AS.name)), Operation.state.not_in(FINISHED)
+    unfinished = Operation.kind.in_((RESTORE.name, RESTORE_AS.name)), Operation.state.in_(UNFINISHED)
     with fleet.user_db.begin(read_only=True) as session:
         return session.scalars(select(Operation.id).where(*unfinished)).all()
 

@@ -21,7 +21,7 @@ from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Context, Kind, Step
 from tenantapp.operations.leases import database_time
-from tenantapp.operations.models import FINISHED, Operation, OperationState
+from tenantapp.operations.models import UNFINISHED, Operation, OperationState
 from tenantapp.operations.outcomes import counted
 from tenantapp.operations.queue import request_operation
 from tenantapp.tenancy.access import TenantPlace
@@ -40,7 +40,7 @@ def request_export(session: Session, fleet: Fleet, slug: str, *, requested_by: s
     tenant = get_tenant(session, slug, for_update=True)
     refuse_deleted(tenant)
     exports = select(func.count()).where(Operation.tenant_id == tenant.id, Operation.kind == EXPORT.name)
-    if session.scalar(exports.where(Operation.state.not_in(FINISHED))):
+    if session.scalar(exports.where(Operation.state.in_(UNFINISHED))):
         raise OperationRefused(f"The tenant {slug} is being exported already.")
     keep_days = fleet.settings.backups_keep_exports
     kept_since = database_time(session) - timedelta(days=keep_days)

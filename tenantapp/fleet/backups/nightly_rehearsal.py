@@ -47,8 +47,9 @@ def rehearse_nightly(fleet: Fleet) -> None:
 
 def _due(session: Session, at: time) -> Tenant | None:
     """Return the tenant to rehearse now, or None if there is none, or if this was done since the last ``at``."""
-    since = _last(at, utcnow())
-    if session.scalar(select(exists().where(Operation.kind == REHEARSE.name, Operation.created_at >= since))):
+    latest = select(Operation.created_at).where(Operation.kind == REHEARSE.name).order_by(Operation.id.desc()).limit(1)
+    requested = session.scalar(latest)
+    if requested is not None and requested >= _last(at, utcnow()):
         return None
     # A tenant whose last rehearsal is the oldest: at first those that had none, in any order.
     last = select(func.max(Operation.created_at)).where(Operation.kind == REHEARSE.name, Operation.slug == Tenant.slug)

@@ -4,7 +4,7 @@ Each carries the id of its future tenant, so making the tenant changes only the 
 """
 
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +20,7 @@ from tenantapp.identity.tenants import database_name
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kind
 from tenantapp.operations.leases import database_time
-from tenantapp.operations.models import FINISHED, Operation, OperationState
+from tenantapp.operations.models import UNFINISHED, Operation, OperationState
 from tenantapp.operations.queue import local_requester, request_operation
 from tenantapp.sql.ids import uuid7
 
@@ -58,24 +58,27 @@ def _plan(session: Session, fleet: Fleet) -> tuple[Counter[str], list[WarmDataba
     if not wanted and not present:
         return Counter(), []
     mark, unwanted, missing = installation_mark(session), list[WarmDatabase](), Counter[str]()
+    coming, on_server = _coming(session), defaultdict[str, list[WarmDatabase]](list)
+    for warm in present:
+        on_server[warm.server].append(warm)
     for name, server in fleet.servers.items():
-        template, here = current_template(fleet, mark, server), [warm for warm in present if warm.server == name]
+        template, here = current_template(fleet, mark, server), on_server[name]
         unwanted += [warm for warm in here if template.is_old(warm.template)]
         good = [warm for warm in here if warm.template == template.name]
         unwanted += good[wanted:]
-        missing[name] = max(0, wanted - len(good) - _coming(session, name))
+        missing[name] = max(0, wanted - len(good) - coming[name])
     return +missing, unwanted
 
 
-def _coming(session: Session, server: str) -> int:
-    """Return how many are being made. Recent failures count as well, so that a failure is not retried at once."""
-    operations = session.scalars(select(Operation).where(Operation.kind == WARM.name, _is_recent(session)))
-    return sum(operation.arguments["server"] == server for operation in operations)
+def _coming(session: Session) -> Counter[str]:
+    """Count those that are being made, by server. Recent failures count too: a failure is not retried at once."""
+    arguments = session.scalars(select(Operation.arguments).where(Operation.kind == WARM.name, _is_recent(session)))
+    return Counter(each["server"] for each in arguments)
 
 
 def _is_recent(session: Session) -> Any:
     failed = (Operation.state == OperationState.FAILED) & (Operation.finished_at > database_time(session) - PAUSE)
-    return Operation.state.not_in(FINISHED) | failed
+    return Operation.state.in_(UNFINISHED) | failed
 
 
 def _add(session: Session, operation: Operation) -> None:

@@ -26,7 +26,7 @@ from tenantapp.operations.errors import FleetError
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.kinds import Kinds, is_half_done
 from tenantapp.operations.leases import database_time
-from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.operations.models import ACTIVE, FINISHED, UNFINISHED, Operation, OperationState
 from tenantapp.operations.queue import is_worked_on
 from tenantapp.sql.times import utcnow
 
@@ -125,7 +125,7 @@ def _copies(session: Session, server: str, databases: set[str]) -> list[Finding]
 
 def copies_in_use(session: Session) -> set[str]:
     """Return the databases whose copies a migration may still put back."""
-    migrating = select(Operation.tenant_id).where(Operation.state.not_in(FINISHED), Operation.tenant_id.is_not(None))
+    migrating = select(Operation.tenant_id).where(Operation.state.in_(UNFINISHED), Operation.tenant_id.is_not(None))
     fenced = Tenant.migrating_until > database_time(session)
     return set(session.scalars(select(Tenant.database).where(or_(fenced, Tenant.id.in_(migrating)))))
 
@@ -138,7 +138,7 @@ def known_databases(session: Session) -> set[str]:
     names = set(session.scalars(select(Tenant.database)))
     names |= set(session.scalars(select(WarmDatabase.database)))
     # One that failed, and is about a database that is to stay until somebody says otherwise, is named by itself.
-    not_done = or_(Operation.state.not_in(FINISHED), Operation.kind == DISCARD.name)
+    not_done = or_(Operation.state.in_(UNFINISHED), Operation.kind == DISCARD.name)
     for operation in session.scalars(select(Operation).where(not_done)):
         if operation.state in FINISHED and (operation.state == OperationState.SUCCEEDED or not is_kept(operation)):
             continue
@@ -221,7 +221,7 @@ def _forgotten(server: str, databases: list[FoundDatabase], mark: str) -> list[F
 
 def _idle_tenants(session: Session, server: str, kinds: Kinds) -> list[Tenant]:
     """Return the tenants of a server that have no unfinished and no half-done operation."""
-    unfinished = or_(Operation.state.not_in(FINISHED), is_half_done(kinds))
+    unfinished = or_(Operation.state.in_(UNFINISHED), is_half_done(kinds))
     busy = select(Operation.tenant_id).where(unfinished, Operation.tenant_id.is_not(None))
     statement = select(Tenant).where(Tenant.server == server, Tenant.id.not_in(busy)).order_by(Tenant.slug)
     return list(session.scalars(statement))

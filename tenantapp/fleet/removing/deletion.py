@@ -37,7 +37,7 @@ from tenantapp.operations.errors import OperationRefused
 from tenantapp.operations.fleet import Fleet, time_of_requests
 from tenantapp.operations.kinds import Context, Kind, Kinds, Step
 from tenantapp.operations.leases import database_time
-from tenantapp.operations.models import ACTIVE, FINISHED, Operation, OperationState
+from tenantapp.operations.models import ACTIVE, FINISHED, UNFINISHED, Operation, OperationState
 from tenantapp.operations.queue import cancel_operation, local_requester, request_operation
 from tenantapp.tenancy.access import TenantPlace
 
@@ -150,7 +150,7 @@ def _due(session: Session) -> Select[str]:
     begun = (Operation.kind == DELETE.name) & Operation.step.is_not(None)
     stopped_in_time = (Operation.state == OperationState.CANCELLED) & Operation.step.in_(KEEPING)
     known = select(Operation.tenant_id).where(
-        Operation.tenant_id.is_not(None), Operation.state.not_in(FINISHED) | (begun & ~stopped_in_time)
+        Operation.tenant_id.is_not(None), Operation.state.in_(UNFINISHED) | (begun & ~stopped_in_time)
     )
     deleted = select(Tenant.slug).where(Tenant.state == TenantState.DELETED, Tenant.id.not_in(known))
     return deleted.where(Tenant.purge_after <= database_time(session))
