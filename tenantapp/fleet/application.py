@@ -12,12 +12,10 @@ from tenantapp.databases.histories.revisions import outdated_revisions
 from tenantapp.fleet.archives.shipping import Shipper
 from tenantapp.fleet.hooks.declarations import DeclaredHooks, add_tenant_hook_directive
 from tenantapp.fleet.kinds import CHORES, KINDS
-from tenantapp.identity.tenants import list_tenants, place_of
+from tenantapp.identity.tenants import list_places
 from tenantapp.operations.background import Background, ServingThreads
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.worker import WorkerHost
-from tenantapp.tenancy.access import TenantPlace
-from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
 
 log = logging.getLogger(__name__)
@@ -53,15 +51,10 @@ def _start_threads(event: Any) -> None:
 def _add_known_tenants(event: Any) -> None:
     registry = event.app.registry
     refuse_old_program(registry.app_settings, registry.user_db)
-    places = _known_places(registry.user_db)
-    # Tenants on a server that the settings no longer name are not served. The other tenants are.
-    registry.tenant_dbs.add(place for place in places if place.server in registry.servers)
-
-
-def _known_places(user_db: DBFactory) -> list[TenantPlace]:
     try:
-        with user_db.begin(read_only=True) as session:
-            return [place_of(tenant) for tenant in list_tenants(session)]
+        with registry.user_db.begin(read_only=True) as session:
+            # Tenants on a server that the settings no longer name are not served. The other tenants are.
+            places = (place for place in list_places(session) if place.server in registry.servers)
+            registry.tenant_dbs.add(places)
     except (UserDatabaseUnavailable, DBAPIError):
         log.warning("The user database does not answer or has no tables yet; `tenantapp init` makes them.")
-        return []
