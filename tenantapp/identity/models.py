@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
-    text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -33,11 +32,6 @@ REASON_LENGTH = 500
 LOGIN_LENGTH = 254  # enough for any e-mail address (RFC 5321, section 4.5.3.1.3, without the brackets)
 SLUG_LENGTH = 63
 ADDRESS_LENGTH = 100
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Return the options of an index that has only the rows of this condition."""
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
 class UserBase(DeclarativeBase):
@@ -159,9 +153,6 @@ class Tenant(UserBase):
     __table_args__ = (
         CheckConstraint("state IN ('creating', 'active', 'suspended', 'deleted')", name="state"),
         UniqueConstraint("server", "database"),
-        # Workers look every few seconds which tenants are due. Most have neither time.
-        Index("ix_tenants_purge_after", "purge_after", **_where("purge_after IS NOT NULL")),
-        Index("ix_tenants_expires_at", "expires_at", **_where("expires_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -173,7 +164,7 @@ class Tenant(UserBase):
     database: Mapped[str] = mapped_column(String(63))
     revision: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
-    purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    purge_after: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     migrating_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     migrating_copied: Mapped[bool] = mapped_column(default=False, server_default=false())
     epoch: Mapped[str | None] = mapped_column(String(EPOCH_LENGTH), default=new_epoch)
@@ -181,7 +172,7 @@ class Tenant(UserBase):
     single_sign_on_required: Mapped[bool] = mapped_column(default=False, server_default=false())
     impersonation_forbidden: Mapped[bool] = mapped_column(default=False, server_default=false())
     identity_provider_id: Mapped[UUID | None]
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     storage_quota: Mapped[int | None] = mapped_column(BigInteger)
     storage_used: Mapped[int | None] = mapped_column(BigInteger)
     storage_measured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -26,8 +26,7 @@ def upgrade() -> None:
         op.f("ix_operations_unfinished"), "operations", ["id"], postgresql_where=UNFINISHED, sqlite_where=UNFINISHED
     )
     for column in ("purge_after", "expires_at"):
-        given = sa.text(f"{column} IS NOT NULL")
-        op.create_index(op.f(f"ix_tenants_{column}"), "tenants", [column], postgresql_where=given, sqlite_where=given)
+        op.create_index(op.f(f"ix_tenants_{column}"), "tenants", [column])
 
 
 def downgrade() -> None:
