@@ -1,7 +1,7 @@
 """Indexes for what workers and metrics look for every few seconds, however many tenants and operations there are.
 
 Revision ID: c4e19a7b52d8
-Revises: e94a1c7d30b6
+Revises: c3f60b9d27e4
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "c4e19a7b52d8"
-down_revision: str | Sequence[str] | None = "e94a1c7d30b6"
+down_revision: str | Sequence[str] | None = "c3f60b9d27e4"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
