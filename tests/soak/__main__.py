@@ -46,8 +46,12 @@ BY_RELOAD: Final = {
         "threads": Bound(0.5, 0),
     },
     "server": {"resident, MiB": Bound(8 * MIB, 4096), "descriptors": Bound(8, 0), "threads": Bound(2, 0)},
-    "tenantapp worker": PYTHON,
-    "PostgreSQL": BY_HOUR["PostgreSQL"],
+    "tenantapp worker": {
+        "resident, MiB": Bound(8 * MIB, 8192),
+        "descriptors": Bound(8, 0),
+        "threads": Bound(2, 0),
+    },
+    "PostgreSQL": {"private, MiB": Bound(24 * MIB, 8192), "descriptors": Bound(300, 0), "processes": Bound(6, 0)},
 }
 
 
