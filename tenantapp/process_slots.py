@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 LOCK: Final = "slot_{}.lock"
+GATE: Final = "slots.lock"
 
 
 def make_own_directory(directory: Path) -> None:
@@ -22,8 +23,19 @@ def make_own_directory(directory: Path) -> None:
         raise PermissionError(0, "the directory belongs to somebody else", str(directory))
 
 
+@contextmanager
+def starting(directory: Path) -> Iterator[None]:
+    """Keep out other processes that start, so that none takes a slot while another one looks which are taken."""
+    with (directory / GATE).open("ab") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        yield
+
+
 def take_slot(directory: Path) -> tuple[int, IO[bytes]]:
-    """Return the number of the lowest free slot, and the file whose lock is the slot until it is closed."""
+    """Return the number of the lowest free slot, and the file whose lock is the slot until it is closed.
+
+    Call it within ``starting``.
+    """
     return next(_free_slots(directory))
 
 

@@ -3,6 +3,7 @@
 Both are a ``Storage`` of the package ``limits``, which has the one for Redis.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
@@ -134,6 +135,12 @@ def _added(dialect: str, changes: int) -> CompiledText:
     }
     added = insert.on_conflict_do_update(index_elements=[AttemptCount.key], set_=changed)
     return compiled_for(added.returning(AttemptCount.key, AttemptCount.count), dialect)
+
+
+def seconds_left(counters: Storage, key: str) -> float:
+    """Return in how many seconds a counter expires. Redis tells it by this machine's clock, and not by the present."""
+    expires_at = counters.get_expiry(key)
+    return expires_at - (utcnow().timestamp() if isinstance(counters, DatabaseCounters) else time.time())
 
 
 def add_all(counters: Storage, changes: Sequence[Change]) -> list[int]:

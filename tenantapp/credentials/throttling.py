@@ -24,12 +24,11 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import StorageError
 from limits.storage import Storage
 
-from tenantapp.credentials.counters import Change, add_all, forgotten
+from tenantapp.credentials.counters import Change, add_all, forgotten, seconds_left
 from tenantapp.credentials.errors import ThrottleUnavailable, TooManyAttempts
 from tenantapp.identity.errors import TooManySignIns
 from tenantapp.settings import Settings
 from tenantapp.sql.errors import SqlError
-from tenantapp.sql.times import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +179,7 @@ class Throttle:
         return False
 
     def _too_many(self, reason: str, key: str, refused: int) -> TooManyAttempts:
-        seconds = self._counters.get_expiry(key) - utcnow().timestamp()
+        seconds = seconds_left(self._counters, key)
         return TooManyAttempts(reason, max(1, ceil(round(seconds, 3))), refused)
 
     def _take_back(self, attempt: Attempt, free: bool) -> None:

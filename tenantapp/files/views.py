@@ -130,6 +130,7 @@ def delete_file(request: TenantRequest) -> None:
     answer=bytes,
     headers=("Accept-Ranges", "Content-Disposition", "ETag"),
     problems=("not_found", "files_not_configured", "files_unavailable"),
+    reads_server=True,  # the content is gone as soon as the file is deleted
 )
 def download_file(request: TenantRequest) -> Response:
     """Download the content of a file, or with `Range` a part of it.

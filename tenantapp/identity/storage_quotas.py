@@ -74,7 +74,9 @@ def note_storage(session: Session, used: Mapping[UUID, int | None], default: int
     Return those that have reached ``NEAR`` of their quota, or all of it, since they were measured before.
     """
     rows = session.execute(
-        select(Tenant.id, Tenant.slug, Tenant.storage_used, _quota(default)).where(Tenant.id.in_(used))
+        select(Tenant.id, Tenant.slug, Tenant.storage_used, _quota(default))
+        .where(Tenant.id.in_(used))
+        .order_by(Tenant.id)  # two workers that measure at once lock the rows in one order
     ).all()
     measured = update(Tenant).where(Tenant.id == bindparam("tenant_id"))
     now = utcnow()

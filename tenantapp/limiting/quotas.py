@@ -14,12 +14,12 @@ View = Callable[[Any, Any], Any]
 def quota_view(view: View, info: Any) -> View:
     """Raise ``StorageFull`` before a view that adds to the tenant's database (a view deriver).
 
-    A batch adds by its parts, each of which is a view of its own.
+    A batch adds by its parts, each of which is a view of its own: it is what members enter, and no part of a batch.
     """
     permission = info.options.get("permission")
     if info.exception_only or info.options.get("api_writes", "tenant") != "tenant":
         return view
-    if permission == Permission.TENANT_ENTER:
+    if permission == Permission.TENANT_ENTER and not info.options.get("api_in_batch", True):
         return view
 
     def within_quota(context: Any, request: TenantRequest) -> Any:

@@ -9,6 +9,7 @@ import logging
 import mmap
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +20,7 @@ from weakref import finalize
 
 from limits.storage import Storage
 
-from tenantapp.process_slots import is_alone, make_own_directory, take_slot
+from tenantapp.process_slots import is_alone, make_own_directory, starting, take_slot
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ class SharedCounters(Storage):
         self._lock = Lock()
         self._numbers: memoryview | None = None
         self._first = 0  # the first of this process's columns in a row
-        self._slot: IO[bytes] | None = None
-        self._touch_at = 0.0
+        self._files: tuple[IO[bytes], ...] = ()  # the lock of the slot, and the counters
+        self._touch_at = float("inf")
         self._width = processes * COLUMNS * NUMBERS
 
     @property
@@ -70,6 +71,8 @@ class SharedCounters(Storage):
         counted = []
         now = int(self._clock())
         with self._lock:
+            if now >= self._touch_at:
+                self._touch()
             for key, amount, most, seconds in charges:
                 added = self._add(key, amount, seconds, now)
                 counted.append(added)
@@ -162,24 +165,31 @@ class SharedCounters(Storage):
                 mapped = mmap.mmap(-1, size)
             self._numbers = memoryview(mapped).cast("Q")
             self._touch_at = self._clock() + TOUCHED
-        elif self._slot is not None and self._clock() > self._touch_at:
-            os.utime(self._slot.fileno())
-            self._touch_at = self._clock() + TOUCHED
         return self._numbers
+
+    def _touch(self) -> None:
+        """Let the files look used."""
+        self._touch_at = self._clock() + TOUCHED
+        with suppress(OSError):
+            for file in self._files:
+                os.utime(file.fileno())
 
     def _map(self, size: int) -> mmap.mmap:
         """Take a slot, and map the file. The first of all processes lets the counters begin anew."""
         make_own_directory(self._directory)
-        number, self._slot = take_slot(self._directory)
-        finalize(self, self._slot.close)
-        if number >= self._processes:
-            raise OSError(0, f"more than {self._processes} processes count there")
-        self._first = number * COLUMNS
-        with (self._directory / f"counters_{self._processes}").open("a+b") as file:
+        with starting(self._directory):
+            number, slot = take_slot(self._directory)
+            if number >= self._processes:
+                slot.close()
+                raise OSError(0, f"more than {self._processes} processes count there")
+            finalize(self, slot.close)
+            file = (self._directory / f"counters_{self._processes}").open("a+b")
+            finalize(self, file.close)
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk would end the process when it counts
             mapped = mmap.mmap(file.fileno(), size)
-        if is_alone(self._directory, number):
-            mapped[:] = bytes(size)
+            if is_alone(self._directory, number):
+                mapped[:] = bytes(size)
+        self._first, self._files = number * COLUMNS, (slot, file)
         return mapped
 
 

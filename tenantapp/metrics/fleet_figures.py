@@ -3,6 +3,7 @@
 It is the same in every process, so it is read when somebody asks, and is in no process's files.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,8 @@ from tenantapp.operations.background import DATABASE_ERRORS
 from tenantapp.operations.leases import LEASE, database_time
 from tenantapp.operations.models import ACTIVE, Operation, OperationState, RecordedRun
 from tenantapp.operations.replication import DISCONNECTED, standbys_by_server
+
+log = logging.getLogger(__name__)
 
 KEPT: Final = 10.0  # seconds for which figures are given again, whoever asks
 BACKUPS_KEPT: Final = 300.0  # seconds; to find the last backup of every tenant takes longer
@@ -75,11 +78,19 @@ class FleetFigures(Collector):
         try:
             with self._registry.bulkhead.request(), self._registry.user_db.begin(read_only=True) as session:
                 self._figures = _figures(session, self._registry.app_settings.quotas_storage)
-                if monotonic() - self._backups_at > BACKUPS_KEPT:
-                    self._backups = _backups(session)
-                    self._backups_at = monotonic()
         except DATABASE_ERRORS:
             self._figures = None
+            return
+        if monotonic() - self._backups_at > BACKUPS_KEPT:
+            self._read_backups()
+            self._backups_at = monotonic()  # also if it took too long: nobody is helped if it is asked for all the time
+
+    def _read_backups(self) -> None:
+        try:
+            with self._registry.bulkhead.request(), self._registry.user_db.begin(read_only=True) as session:
+                self._backups = _backups(session)
+        except DATABASE_ERRORS as error:
+            log.warning("The figures of backups are not known for now: %s", error)
 
 
 def _figures(session: Session, storage_quota: int | None) -> _Figures:

@@ -16,7 +16,7 @@ from typing import Final
 from prometheus_client import values
 from prometheus_client.mmap_dict import _read_all_values
 
-from tenantapp.process_slots import is_alone, make_own_directory, slot_ended, slot_locks, take_slot
+from tenantapp.process_slots import is_alone, make_own_directory, slot_ended, slot_locks, starting, take_slot
 
 ENVIRONMENT: Final = "PROMETHEUS_MULTIPROC_DIR"  # in which prometheus_client looks for the directory
 ALL: Final = "*"
@@ -37,11 +37,12 @@ class Slot:
         """
         make_own_directory(directory)
         self.directory = directory
-        self.number, self._lock = take_slot(directory)
-        if is_alone(directory, self.number):
-            _remove_ended(directory, ALL)
-            _remove(directory, ALL, self.number)
-        _remove(directory, PRESENT, self.number)
+        with starting(directory):
+            self.number, self._lock = take_slot(directory)
+            if is_alone(directory, self.number):
+                _remove_ended(directory, ALL)
+                _remove(directory, ALL, self.number)
+            _remove(directory, PRESENT, self.number)
         _remove_damaged(directory, self.number)
         os.environ[ENVIRONMENT] = str(directory)
         values.ValueClass = values.MultiProcessValue(lambda: self.number)  # type: ignore[no-untyped-call]

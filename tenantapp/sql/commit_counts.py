@@ -113,6 +113,7 @@ def what_is_lost(path: Path, *, alone: bool = False) -> str | None:
     """Return what a file lacks, or None if it lacks nothing, is missing or cannot be read. See ``check_count``."""
     if not path.exists():
         return None
+    path = _real(path)
     try:
         with closing(_reading(path)) as connection:
             check_count(connection, str(path), alone=alone)
@@ -137,7 +138,8 @@ def count_commit(connection: sqlite3.Connection, path: str, version: int | None 
     except OSError:
         return None
     try:
-        noted = _read(descriptor) or _begin(descriptor, path, version)
+        # Another process may be in the middle of its note: that is read once more.
+        noted = _read(descriptor) or _read(descriptor) or _begin(descriptor, path, version)
         if not noted.fits(version):
             raise CommitsLost(_what_is_lost(path, noted, version))
         begins = version == noted.otherwise and not noted.has_begun
@@ -183,6 +185,7 @@ def lift_count(path: Path, copy: Path) -> int | None:
 
     Nobody has the copy open, and it has no log. Raises ``OSError``.
     """
+    path = _real(path)
     noted = read_count(str(path))
     if noted is None:
         return None
@@ -196,7 +199,7 @@ def lift_count(path: Path, copy: Path) -> int | None:
 
 def note_count(path: Path, number: int) -> None:
     """Note a number that the file has. Raises ``OSError``."""
-    descriptor = os.open(f"{path}{SUFFIX}", os.O_RDWR | OPENED)
+    descriptor = os.open(f"{_real(path)}{SUFFIX}", os.O_RDWR | OPENED)
     try:
         _advance(descriptor, number)
     finally:
@@ -209,6 +212,7 @@ def accepting(path: Path) -> Iterator[str | None]:
 
     Nobody writes to the file meanwhile. Raises ``sqlite3.Error``, also if the file is damaged, and ``OSError``.
     """
+    path = _real(path)
     address = f"file:{quote(str(path))}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -221,6 +225,11 @@ def accepting(path: Path) -> Iterator[str | None]:
         yield lost
         if lost is not None:
             _note_anew(path, _version(connection))
+
+
+def _real(path: Path) -> Path:
+    """Return the path that SQLite uses, beside which the count lies: links to files are followed."""
+    return Path(os.path.realpath(path))
 
 
 def _spare_log(path: str) -> sqlite3.Connection | None:

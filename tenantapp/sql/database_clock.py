@@ -1,6 +1,5 @@
 """Ask the user database's clock, so that all processes agree on the present, see ``times``."""
 
-import time
 from contextlib import suppress
 from typing import Any, Final
 
@@ -8,12 +7,12 @@ import psycopg2
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tenantapp.sql.times import follow
+from tenantapp.sql.times import counting_ns, follow
 
-EVERY: Final = 5.0  # seconds
+EVERY: Final = 5_000_000_000  # nanoseconds
 SHOWN: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
-_due = 0.0
+_due = 0
 
 
 def follow_clock_of(engine: Engine) -> None:
@@ -24,15 +23,15 @@ def follow_clock_of(engine: Engine) -> None:
 
 def _on_checkout(connection: Any, record: Any, proxy: Any) -> None:
     global _due
-    if time.monotonic() < _due:
+    if counting_ns() < _due:
         return
-    _due = time.monotonic() + EVERY
+    _due = counting_ns() + EVERY
     # A connection that has ended is noticed by the statement that it was checked out for.
     with suppress(psycopg2.Error):
         try:
-            began = time.monotonic_ns()
+            began = counting_ns()
             shown = read_clock(connection)
-            follow(shown, time.monotonic_ns() - began)
+            follow(shown, counting_ns() - began)
         finally:
             if not connection.autocommit:
                 connection.rollback()

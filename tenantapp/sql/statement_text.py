@@ -19,11 +19,11 @@ _TOKEN: Final = re.compile(
     r"""
     (?P<name>"(?:[^"]|"")*")
     |(?P<space>(?:\s|--[^\n]*|/\*.*?(?:\*/|\Z))+)
-    |[eE]'(?:\\.|''|[^'\\])*(?:'|\Z)        # a string with escapes; the end of the text ends it as well
+    |(?<![\w$])[eE]'(?:\\.|''|[^'\\])*(?:'|\Z)        # a string with escapes; the end of the text ends it as well
     |'(?:''|[^'])*(?:'|\Z)
     |\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
     |%\(\w+\)s|%s|\$\d+                     # where the drivers put values
-    |(?<![\w.$])[0-9][\w.]*
+    |(?<![\w.$])\.?[0-9][\w.]*
     """,
     re.VERBOSE | re.DOTALL,
 )

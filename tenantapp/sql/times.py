@@ -18,6 +18,8 @@ from sqlalchemy.types import TypeDecorator
 
 log = logging.getLogger(__name__)
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
+# On Linux, the ordinary monotonic clock stands still meanwhile.
+_COUNTING: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 TOLERANCE: Final = 1_000_000_000  # nanoseconds by which a clock may differ from the user database's
 
 
@@ -31,10 +33,15 @@ class _Moment(NamedTuple):
 _moment: _Moment | None = None
 
 
+def counting_ns() -> int:
+    """Return nanoseconds of a clock that nobody sets, and that goes on while the machine is suspended."""
+    return time.clock_gettime_ns(_COUNTING)
+
+
 def present_ns() -> int:
     """Return the present time in nanoseconds since the epoch."""
     moment = _moment
-    return time.time_ns() if moment is None else moment.at + time.monotonic_ns() - moment.shown
+    return time.time_ns() if moment is None else moment.at + counting_ns() - moment.shown
 
 
 def follow(database: int, within: int) -> None:
@@ -44,7 +51,7 @@ def follow(database: int, within: int) -> None:
     goes on evenly.
     """
     global _moment
-    shown = time.monotonic_ns()
+    shown = counting_ns()
     before = present_ns()
     at = next((at for at in (before, time.time_ns()) if abs(at - database) <= TOLERANCE + within), database)
     if abs(at - before) > TOLERANCE:

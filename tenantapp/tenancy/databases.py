@@ -93,7 +93,10 @@ class TenantDatabases:
         make = partial(self._make_replica_engine, place, replica)
         made = _Entry(place.server, place.database, DBFactory(make, changes_kept=self._changes_kept))
         with self._lock:
-            old, self._on_replicas[key] = self._on_replicas.get(key), made
+            old = self._on_replicas.get(key)
+            if old is not None and (old.server, old.database) == (place.server, place.database):
+                return old.factory  # another thread was faster
+            self._on_replicas[key] = made
         if old is not None:
             old.factory.dispose()
         return made.factory

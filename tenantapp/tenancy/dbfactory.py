@@ -87,7 +87,7 @@ class DBFactory:
         self._made: _Made | None = None
         self._lock = Lock()
         self.last_used = 0.0
-        """The time of the last call of ``get_session``, on the monotonic clock, in seconds."""
+        """The time of the last call of ``get_session`` or ``fetch``, on the monotonic clock, in seconds."""
 
     @property
     def engine(self) -> Engine:
@@ -106,7 +106,9 @@ class DBFactory:
 
     def fetch(self, statement: LoneSelect[Row], values: Mapping[str, Any]) -> Sequence[Row]:
         """Return the rows of a SELECT that is sent alone, on a connection to this database."""
-        return statement.fetch(self.engine, values)
+        made = self._ready()
+        self.last_used = monotonic()
+        return statement.fetch(made.engine, values)
 
     @contextmanager
     def begin(self, *, read_only: bool = False) -> Iterator[Session]:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tenantapp.settings import Settings
+from tenantapp.sql.errors import SqlError
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.positions import Log, parse_lsn
 from tenantapp.tenancy.replication import (
@@ -119,10 +120,16 @@ class Replica:
         A standby that was killed takes connections when its files are consistent. Then it may have to replay again what
         it had replayed before, and requests have decided by that. The connections from before have ended.
         """
-        with connection.cursor() as cursor:
-            cursor.execute(REPLAYED)
-            text = cursor.fetchone()[0]
-        if (0 if text is None else parse_lsn(text)) >= self.replayed:
+        for _ in range(2):
+            known = self.replayed
+            with connection.cursor() as cursor:
+                cursor.execute(REPLAYED)
+                text = cursor.fetchone()[0]
+            here = 0 if text is None else parse_lsn(text)
+            if here >= self.replayed:
+                return
+        # Others may have heard more while it answered: what was known before the second question counts.
+        if here >= known:
             return
         if monotonic() - self._heard_at < FORGOTTEN_AFTER:
             raise Unasked("it has begun again, and has replayed less than before")
@@ -145,6 +152,9 @@ class Replica:
             except Unasked as error:
                 self._refuse(str(error))
                 return
+            except SqlError:
+                self._due_at = monotonic() + self._ask_every  # it may be this tenant's trouble alone
+                raise
             self._note(began, there, here)
             self._due_at = monotonic() + self._ask_every
         finally:

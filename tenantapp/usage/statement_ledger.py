@@ -106,7 +106,7 @@ def _row(hour: datetime, statement: TimedStatement, times: Times) -> dict[str, A
 
 
 def _digest(statement: TimedStatement) -> str:
-    return sha256(statement.text.encode()).hexdigest()[:32]
+    return sha256(statement.text.encode(errors="replace")).hexdigest()[:32]
 
 
 def _this_hour() -> datetime:

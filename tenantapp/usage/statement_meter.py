@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Final, NamedTuple
 
-from tenantapp.sql.statement_text import OTHER, statement_text
+from tenantapp.sql.statement_text import OTHER, READ, statement_text
 from tenantapp.sql.waits import CONNECTING, USER_DATABASE, Waits
 from tenantapp.usage.models import Databases
 
@@ -48,7 +48,7 @@ class StatementMeter:
     def _begin(self) -> None:
         self._times: dict[TimedStatement, Times] = {}
         # By the texts that the drivers get, each of which need not be read again.
-        self._given: tuple[dict[object, Times], dict[object, Times]] = ({}, {})
+        self._given: tuple[dict[str, Times], dict[str, Times]] = ({}, {})
 
     def waited(self, waits: Waits, took: float) -> None:
         """Add a wait: an observer of waits."""
@@ -58,6 +58,8 @@ class StatementMeter:
         given = COMMIT if waits.committing else waits.statement
         if given is None:
             return
+        if not isinstance(given, str):
+            given = OTHER
         in_user = awaited.spends_on == USER_DATABASE
         with self._lock:
             times = self._given[in_user].get(given)
@@ -81,10 +83,10 @@ class StatementMeter:
             for statement, times in taken.items():
                 self._kept(statement).add(times)
 
-    def _times_of(self, given: object, in_user: bool) -> Times:
+    def _times_of(self, given: str, in_user: bool) -> Times:
         times = self._kept(TimedStatement(Databases.USER if in_user else Databases.TENANTS, statement_text(given)))
         known = self._given[in_user]
-        if len(known) < self._most:
+        if len(known) < self._most and len(given) <= READ:
             known[given] = times
         return times
 

@@ -1,11 +1,13 @@
 """What changes in SQLite databases is shipped, and a tenant is restored as it was at a moment."""
 
+import hashlib
 import json
 import os
 import shutil
 import sqlite3
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -231,6 +233,71 @@ def test_the_directory_is_away(shipped: Shipped) -> None:
         shipped.kept.restore(at=Moment(second))
     away.rename(shipped.root)
     assert shipped.tags_at(shipped.add_tag("third")) == ["first", "second", "third"]
+
+
+def test_an_archive_that_is_emptied_is_filled_again(shipped: Shipped) -> None:
+    """Though nobody writes: what was shipped once is not believed to be there."""
+    shipped.ship()
+    shipped.ship()
+    shutil.rmtree(shipped.directory)
+    second = shipped.ship()
+    assert shipped.tags_at(second) == ["first"]
+    for each in shipped.root.iterdir():
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    assert shipped.tags_at(shipped.ship()) == ["first"]
+    assert len(shipped_files(directory_of_people(shipped.root))) == 1
+
+
+def test_what_is_strange_in_one_directory_keeps_no_other_from_being_shipped(shipped: Shipped) -> None:
+    people = directory_of_people(shipped.root)
+    shipped.ship()
+    (people / "20261130T100000000000Z (conflicted copy).base").touch()
+    (people / NOTED).write_bytes(_noted_by_a_newer_program(people))
+    assert shipped.tags_at(shipped.add_tag("second")) == ["first", "second"]
+    (people / "21000101T000000000000Z.base").touch()
+    shipped.kept.add_tag("third")
+    done = shipped.shipper.ship()
+    assert list(done.failed) == ["user"]
+    assert "is of the future" in done.failed["user"]
+    assert shipped.tags_at(datetime.now(UTC)) == ["first", "second", "third"]
+
+
+def _noted_by_a_newer_program(directory: Path) -> bytes:
+    line, _, hashes = (directory / NOTED).read_bytes()[:-32].partition(b"\n")
+    body = json.dumps(json.loads(line) | {"newer": 1}).encode() + b"\n" + hashes
+    return body + hashlib.sha256(body).digest()
+
+
+def test_a_disk_that_is_not_mounted_was_not_looked_at(shipped: Shipped) -> None:
+    shipped.ship()
+    tenants = shipped.file.parent
+    tenants.rename(tenants.with_name("elsewhere"))
+    failed = shipped.shipper.ship().failed
+    tenants.with_name("elsewhere").rename(tenants)
+    assert failed == {
+        str(shipped.directory.relative_to(shipped.root)): "there is no database in the directory of its server"
+    }
+    assert shipped.ship()
+
+
+def test_a_database_behind_a_link_is_shipped(shipped: Shipped) -> None:
+    real = shipped.file.with_name("real.sqlite")
+    shipped.file.rename(real)
+    shipped.file.symlink_to(real)
+    shipped.ship()
+    assert shipped.tags_at(shipped.add_tag("second")) == ["first", "second"]
+
+
+def test_pages_of_noughts_are_unpacked_in_pieces(shipped: Shipped) -> None:
+    with closing(sqlite3.connect(shipped.file)) as connection, connection:
+        connection.execute("CREATE TABLE noughts AS SELECT zeroblob(40000000) AS nought")
+    moment = shipped.ship()
+    tracemalloc.start()
+    try:
+        assert shipped.tags_at(moment) == ["first"]
+        assert tracemalloc.get_traced_memory()[1] < 15_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_lacks_commits_is_not_shipped(shipped: Shipped) -> None:

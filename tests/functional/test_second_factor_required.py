@@ -190,7 +190,7 @@ def test_a_token_has_the_factors_of_its_session(installation: Installation, clie
 def test_a_copy_of_the_data_asks_the_same_of_people(installation: Installation, source: str) -> None:
     """Whatever a tenant's administrators can require is in the copy, but what needs an identity provider."""
     asked = {column.name for column in Tenant.__table__.columns if isinstance(column.type, Boolean)}
-    asked -= {"migrating_copied", "single_sign_on_required"}
+    asked -= {"migrating_copied", "single_sign_on_required", "storage_full"}
     with installation.registry.user_db.begin() as session:
         acme = get_tenant(session, "acme")
         given = {"slug": "copy", "name": "Copy", "server": acme.server}

@@ -22,7 +22,7 @@ from tenantapp.fleet.verifying.verification import State, Verification
 from tenantapp.identity.models import Tenant
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations.fleet import fleet_of
-from tenantapp.sql.commit_counts import AHEAD, read_count, what_is_lost
+from tenantapp.sql.commit_counts import AHEAD, accepting, read_count, what_is_lost
 from tenantapp.tenancy.servers import SqliteServer
 from tests.installation import Client, Installation, sqlite_installation
 
@@ -210,6 +210,19 @@ def test_the_loss_is_verified_and_accepted(killed: Killed, caplog: pytest.LogCap
     killed.lay(read(killed.path) | {"-wal": killed.killed["-wal"]})
     assert bob.get("/nodes").status_int == 503, "the log that was lost does not fit any more"
     fleet.user_db.dispose()
+
+
+def test_a_link_to_the_file_is_followed(killed: Killed, tmp_path: Path) -> None:
+    """SQLite follows it, so the count is beside the file."""
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(killed.path)
+    assert what_is_lost(link) is None
+    killed.lay(killed.without("-wal"))
+    assert "lost" in str(what_is_lost(link))
+    with accepting(link) as lost:
+        assert lost is not None
+    assert what_is_lost(link) is None
+    assert not list(tmp_path.glob("*-count"))
 
 
 def test_a_file_that_cannot_be_read_is_another_matter(tmp_path: Path) -> None:

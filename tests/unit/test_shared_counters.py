@@ -85,6 +85,21 @@ def test_beyond_the_most_of_one_nothing_after_it_is_counted(tmp_path: Path) -> N
     assert counters.get("tenant") == 1
 
 
+def test_its_files_look_used_while_it_counts(tmp_path: Path) -> None:
+    """What cleans a directory for temporary files would remove them, and those who start later would count apart."""
+    now = [1000.0]
+    counters = SharedCounters(tmp_path, 2, clock=lambda: now[0])
+    counters.charge([("key", 1, MOST, 86400)])
+    files = [tmp_path / name for name in ("slot_0.lock", "counters_2")]
+    for file in files:
+        os.utime(file, (1, 1))
+    counters.charge([("key", 1, MOST, 86400)])
+    assert {file.stat().st_mtime for file in files} == {1}
+    now[0] += 3601
+    counters.charge([("key", 1, MOST, 86400)])
+    assert all(file.stat().st_mtime > 1 for file in files)
+
+
 def test_a_full_row_forgets_who_asks_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_counters, "_place", lambda key: (2 * int(key) + 1, 0))
     counters = SharedCounters(tmp_path, 2)

@@ -30,6 +30,8 @@ SECRET = "Flenders"
         ("VALUES (?, ?), (?, ?), (?, ?)", "VALUES (?, ...), ..."),
         ("VALUES (%(a__0)s), (%(a__1)s)", "VALUES (?), ..."),
         ("SAVEPOINT sa_savepoint_12", "SAVEPOINT sa_savepoint"),
+        (r"SELECT 1 WHERE a LIKE'x\' AND b = 'Flenders'", "SELECT ? WHERE a LIKE? AND b = ?"),
+        ("SELECT .5, a.b", "SELECT ?, a.b"),
         (b"SELECT 'Flenders'", OTHER),
     ],
 )

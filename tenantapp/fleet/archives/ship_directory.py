@@ -45,9 +45,14 @@ def archive_directory(settings: Settings) -> Path:
     return directory
 
 
+def server_directory(root: Path, server: str) -> Path:
+    """Return the directory with those of the tenants' databases on a server."""
+    return root / SERVERS / server
+
+
 def directory_of(root: Path, server: str, database: str) -> Path:
     """Return the directory of what was shipped of a tenant's database."""
-    return root / SERVERS / server / database
+    return server_directory(root, server) / database
 
 
 def directory_of_people(root: Path) -> Path:
@@ -106,8 +111,11 @@ def read_noted(directory: Path) -> Noted | None:
     if hashlib.sha256(body).digest() != digest:
         return None
     line, _, hashes = body.partition(b"\n")
-    values: dict[str, Any] = json.loads(line)
-    noted = Noted(**values, hashes=tuple(hashes[at : at + HASH] for at in range(0, len(hashes), HASH)))
+    try:
+        values: dict[str, Any] = json.loads(line)
+        noted = Noted(**values, hashes=tuple(hashes[at : at + HASH] for at in range(0, len(hashes), HASH)))
+    except (ValueError, TypeError):  # of another version of the program
+        return None
     return noted if names and names[-1] == noted.name else None
 
 

@@ -8,6 +8,7 @@ of the whole database, so what is put together from several files is proved.
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ HASH: Final = 16  # bytes of the hash of a page
 NUMBER: Final = 4  # bytes of the number of a page
 LONGEST_HEADER: Final = 4096  # bytes
 CHUNK: Final = 2**20
+_NAMED: Final = re.compile(rf"\d{{8}}T\d{{12}}Z({re.escape(BASE)}|{re.escape(PAGES)})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def shipped_files(directory: Path) -> list[str]:
         names = os.listdir(directory)
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if name.endswith((BASE, PAGES)))
+    return sorted(name for name in names if _NAMED.fullmatch(name))
 
 
 def moment_of(name: str) -> datetime:
@@ -226,8 +228,9 @@ def _apply(
 
 def _unpacked(shipped: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
     unpacker, buffer, record = zlib.decompressobj(), bytearray(), NUMBER + size
-    while not unpacker.eof and (chunk := shipped.read(CHUNK)):
-        buffer += unpacker.decompress(chunk)
+    # In pieces: pages of noughts become a thousand times as many bytes.
+    while not unpacker.eof and (chunk := unpacker.unconsumed_tail or shipped.read(CHUNK)):
+        buffer += unpacker.decompress(chunk, CHUNK)
         while len(buffer) >= record:
             yield int.from_bytes(buffer[:NUMBER], "big"), bytes(buffer[NUMBER:record])
             del buffer[:record]

@@ -20,6 +20,8 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from sqlalchemy import select
+
 from tenantapp.databases.errors import DatabaseBusy
 from tenantapp.databases.servers.base import TENANT_PREFIX
 from tenantapp.databases.servers.sqlite_pages import copy_pages
@@ -33,6 +35,7 @@ from tenantapp.fleet.archives.ship_directory import (
     directory_of_people,
     last_round,
     read_noted,
+    server_directory,
     write_noted,
     write_round,
 )
@@ -47,6 +50,7 @@ from tenantapp.fleet.archives.shipped_pages import (
     whole_hash,
     write_shipped,
 )
+from tenantapp.identity.models import Tenant
 from tenantapp.operations.background import repeat
 from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
@@ -61,6 +65,7 @@ WAIT: Final = 10.0  # seconds to wait for a lock on a database
 SETTLED_AFTER: Final = 2.0  # seconds: two writes within the resolution of a file's time look like one
 REMOVE_EVERY: Final = 3600.0  # seconds
 LONGEST_CHAIN: Final = timedelta(days=1)  # after which all pages are written again
+MOST_AHEAD: Final = timedelta(minutes=5)
 
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -112,6 +117,8 @@ class Shipper:
 
     def _ship(self, root: Path) -> Round:
         begun, before = utcnow(), last_round(root)
+        if before.begun is None:  # an archive that is new, or was emptied
+            self._seen.clear()
         done, failed, looked = 0, dict[str, str](), set[Path]()
         for source in sources(self._fleet):
             looked.add(source.directory)
@@ -121,15 +128,30 @@ class Shipper:
                 done += self._ship_one(source, None if name in before.failed else before.begun)
             except (OSError, sqlite3.Error, DatabaseBusy) as error:
                 failed[name] = str(error)
+            except Exception as error:  # nothing that is wrong with one database may stop the others
+                log.exception("%s cannot be shipped", name)
+                failed[name] = f"{type(error).__name__}: {error}"
+        failed |= dict.fromkeys(self._not_seen(root, looked), "there is no database in the directory of its server")
         write_round(root, begun, failed)
         if time.monotonic() - self._removed_at > REMOVE_EVERY:
             self._removed_at = time.monotonic()
             remove_old(root, begun - timedelta(days=self._fleet.settings.backups_keep_shipped), looked)
         return Round(len(looked), done, failed)
 
+    def _not_seen(self, root: Path, looked: Collection[Path]) -> Iterator[str]:
+        """Yield the databases of tenants on servers where no database was found: their disk may not be mounted."""
+        there = {each.parent for each in looked}
+        for name, server in self._fleet.servers.items():
+            if isinstance(server, SqliteServer) and server_directory(root, name) not in there:
+                with self._fleet.user_db.begin(read_only=True) as session:
+                    known = session.scalars(select(Tenant.database).where(Tenant.server == name)).all()
+                for directory in (directory_of(root, name, database) for database in known):
+                    if shipped_files(directory):
+                        yield str(directory.relative_to(root))
+
     def _ship_one(self, source: Source, seen_at: datetime | None) -> bool:
         signature = _signature(source.file)
-        if signature is None or self._seen.get(source.file) == signature:
+        if signature is None or (self._seen.get(source.file) == signature and (source.directory / NOTED).exists()):
             return False
         noted = read_noted(source.directory)
         if noted is None or noted.signature != signature:
@@ -192,13 +214,13 @@ def sources(fleet: Fleet) -> Iterator[Source]:
     root = Path(str(fleet.settings.backups_ship))
     url = fleet.settings.user_db_url
     if url.get_backend_name() == "sqlite" and url.database:
-        yield Source(Path(url.database), directory_of_people(root))
+        yield Source(Path(os.path.realpath(url.database)), directory_of_people(root))
     for server in fleet.servers.values():
         if isinstance(server, SqliteServer) and server.directory.is_dir():
             for entry in os.scandir(server.directory):
                 if entry.name.startswith(TENANT_PREFIX) and entry.name.endswith(".sqlite"):
                     database = entry.name.removesuffix(".sqlite")
-                    yield Source(Path(entry.path), directory_of(root, server.name, database))
+                    yield Source(Path(os.path.realpath(entry.path)), directory_of(root, server.name, database))
 
 
 def _signature(file: Path) -> Signature | None:
@@ -259,8 +281,15 @@ def _wants_base(directory: Path, noted: Noted, at: datetime) -> bool:
 
 
 def _after_all(directory: Path, at: datetime) -> datetime:
-    """Return a moment that is after all that were shipped, even if the clock was put back."""
+    """Return a moment that is after all that were shipped, even if the clock was put back a little.
+
+    Raises ``OSError`` if the last one is far in the future: nobody could restore what comes after it.
+    """
     names = shipped_files(directory)
+    if names and moment_of(names[-1]) > at + MOST_AHEAD:
+        raise OSError(
+            f"{names[-1]} is of the future, so a clock was wrong: take it out of {directory}, and those after it"
+        )
     return max(at, moment_of(names[-1]) + timedelta(microseconds=1)) if names else at
 
 
