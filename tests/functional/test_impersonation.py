@@ -122,7 +122,7 @@ def test_the_database_refuses_changes_as_well(read_only: bool) -> None:
     request: Any = TenantRequest.blank("/", method="POST")
     request.access = Access(Person(uuid7(), "ada", "Ada"), impersonation=Impersonation("otto", "x", read_only))
     request.registry = SimpleNamespace(
-        tenant_dbs=SimpleNamespace(for_access=lambda access: SimpleNamespace(get_session=get_session))
+        tenant_dbs=SimpleNamespace(for_access=lambda access: SimpleNamespace(get_session=get_session), replicas={})
     )
     request.tm = TransactionManager(explicit=True)
     assert request.tenant_session.info[ACTOR].name
