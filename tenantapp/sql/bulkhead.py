@@ -1,9 +1,10 @@
-"""Keep one thread of a process free from slow databases.
+"""Keep threads of a process free from slow databases.
 
 A request is slow if it has waited for databases for more than ``slow`` seconds. Slow requests may hold all threads but
-one. If they hold more, the request that turned slow last is ended, and a new request is refused if its database is
-slow. While they hold fewer, no request is ended before the ``deadline``. Requests to a database that answers in time
-are never refused.
+one. If they hold more than half for twice ``slow`` seconds while all threads are at work, others wait for a thread:
+from then on they may hold half, until a thread is free. If they hold more than they may, the request that turned slow
+last is ended, and a new request is refused if its database is slow. While they hold fewer, no request is ended before
+the ``deadline``. Requests to a database that answers in time are never refused.
 
 A watchdog thread checks the requests several times in ``slow`` seconds. It ends after a while without requests.
 """
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 SLOW: Final = Failure(Cause.SLOW)
 LOOKS: Final = 10  # checks in ``slow`` seconds
+CROWDED: Final = 2 * LOOKS  # checks that have found all threads at work, and too many requests slow
 REST: Final = 5.0  # seconds without requests after which the watchdog ends
 
 
@@ -33,8 +35,8 @@ REST: Final = 5.0  # seconds without requests after which the watchdog ends
 class BulkheadNumbers:
     """The figures of a process. The last three only grow.
 
-    ``limit`` is how many requests may be slow at once, ``slow`` how many are slow now. ``refused`` counts the requests
-    that were not let in, ``ended`` those that were ended to free a thread, ``overdue`` those without an answer in time.
+    ``limit`` is how many requests may be slow now, ``slow`` how many are. ``refused`` counts the requests that were not
+    let in, ``ended`` those that were ended to free a thread, ``overdue`` those without an answer in time.
     """
 
     limit: int
@@ -52,7 +54,8 @@ class Bulkhead:
 
     def __init__(self, *, threads: int, slow: float, deadline: float, rest: float = REST) -> None:
         self.slow = slow
-        self.limit = max(1, threads - 1)
+        self._threads = threads
+        self._crowded = 0  # checks that have found more than half of the threads slow, since one was free
         self._deadline = deadline
         self._rest = rest
         self.requests: set[Waits] = set()
@@ -107,7 +110,7 @@ class Bulkhead:
         with self._lock:
             seen = [waits for waits in self.requests if waits.slow_since or waits.suspect is not None]
             slow = sum(not waits.cut_since for waits in seen)
-            return BulkheadNumbers(self.limit, slow, self._refused, self._ended, self._overdue)
+            return BulkheadNumbers(self._most_slow(), slow, self._refused, self._ended, self._overdue)
 
     def admit(self, waits: Waits, health: Health) -> None:
         """Let a request use a database. Raises the database's exception if it is slow and too many requests wait."""
@@ -118,7 +121,7 @@ class Bulkhead:
             return
         with self._lock:
             now = monotonic()
-            if sum(self._holds(other, now) for other in self.requests if other is not request) >= self.limit:
+            if sum(self._holds(other, now) for other in self.requests if other is not request) >= self._most_slow():
                 self._refused += 1
                 raise health.unavailable(SLOW)
             request.suspect = health
@@ -139,6 +142,10 @@ class Bulkhead:
             helpers = [waits for waits in self._helpers if waits.parent is request]
         for waits in helpers:
             waits.end(waits.since, Cause.SLOW)
+
+    def _most_slow(self) -> int:
+        """Return how many requests may be slow now."""
+        return max(1, self._threads // 2 if self._crowded >= CROWDED else self._threads - 1)
 
     def _holds(self, waits: Waits, now: float) -> bool:
         """Return whether a request counts as slow. A request that was ended does not count: it is about to leave."""
@@ -167,7 +174,12 @@ class Bulkhead:
         for waits in (*requests, *helpers):
             self._look_at(waits, now)
         slow = [waits for waits in requests if not waits.cut_since and waits.is_slow(now)]
-        too_many = sum(self._holds(waits, now) for waits in requests) - self.limit
+        held = sum(self._holds(waits, now) for waits in requests)
+        if len(requests) < self._threads:
+            self._crowded = 0
+        elif held > self._threads // 2:
+            self._crowded += 1
+        too_many = held - self._most_slow()
         if too_many <= 0:
             return
         # Requests that commit are ended last, because the outcome of a COMMIT that is ended is not known.

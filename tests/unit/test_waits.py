@@ -128,6 +128,22 @@ def test_the_last_to_turn_slow_is_ended_and_a_commit_only_if_there_is_nobody_els
     last.join(20)
 
 
+def test_slow_requests_hold_half_of_the_threads_while_all_stay_at_work() -> None:
+    bulkhead, slow = Bulkhead(threads=4, slow=0.05, deadline=20), [Hanging() for _ in range(3)]
+    threads = [held(bulkhead, hanging) for hanging in slow]
+    at_last(lambda: bulkhead.numbers().slow == 3)
+    time.sleep(0.3)
+    assert not any(hanging.over.is_set() for hanging in slow), "a thread was free"
+    with bulkhead.request():
+        at_last(lambda: any(hanging.over.is_set() for hanging in slow))
+        assert sum(hanging.over.is_set() for hanging in slow) == 1
+    at_last(lambda: bulkhead.numbers().limit == 3)
+    for hanging in slow:
+        hanging.cut()
+    for thread in threads:
+        thread.join(20)
+
+
 def test_nobody_looks_while_there_are_no_requests() -> None:
     bulkhead = Bulkhead(threads=4, slow=0.05, deadline=20, rest=0.02)
     with bulkhead.request():
@@ -191,7 +207,7 @@ def test_one_request_finds_out_whether_a_server_is_back() -> None:
 
 def test_the_bulkhead_knows_the_threads_of_the_server(installation: Installation) -> None:
     assert processes_and_threads({"use": "egg:tenantapp", "workers": "2", "threads": "7"}) == (3, 7)
-    assert installation.registry.bulkhead.limit == 3, "of four threads, which waitress has"
+    assert installation.registry.bulkhead.numbers().limit == 3, "of four threads, which waitress has"
 
 
 def test_it_is_known_what_the_time_was_spent_on() -> None:
