@@ -54,6 +54,15 @@ def forgotten_modules(request: pytest.FixtureRequest) -> Iterator[None]:
                 del sys.modules[name]
 
 
+@pytest.fixture(autouse=True)
+def same_umask() -> Iterator[None]:
+    """A command sets the umask of its process. What the next test makes may be for others to read."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def new_installation() -> Callable[[dict[str, str]], Installation]:
     """Makes an installation with the tenants and the people of our own tests."""
