@@ -64,3 +64,9 @@ file_argument = click.argument("file", type=click.Path(dir_okay=False, path_type
 def server_option(help: str, *names: str, required: bool = False) -> Any:
     """Return an option that takes the name of a server in the settings: ``--server``, or one with these ``names``."""
     return click.option(*(names or ("--server",)), required=required, shell_complete=servers, help=help)
+
+
+def since_option(default: str) -> Any:
+    """Return the option ``--since``, which gives a command a ``timedelta``."""
+    words = "How long ago to begin: hours or days, such as 12h or 7d."
+    return click.option("--since", type=Duration(), default=default, show_default=True, help=words)

@@ -22,10 +22,8 @@ from tenantapp.fleet.removing.unlisted_files import SWEEP_FILES
 from tenantapp.fleet.storage import measure_storage
 from tenantapp.fleet.verifying.standby_reports import report_replication
 from tenantapp.operations.kinds import Kinds
-from tenantapp.operations.reports import remove_old_reports
 from tenantapp.operations.worker import Chore
 from tenantapp.usage.ledger import remove_old_usage
-from tenantapp.usage.statement_ledger import remove_old_statements
 
 _OF_TENANTS: Final = (
     CREATE,
@@ -50,8 +48,6 @@ CHORES: Final[tuple[Chore, ...]] = (
     remove_expired,
     measure_storage,
     remove_old_usage,
-    remove_old_statements,
-    remove_old_reports,
     rehearse_nightly,
     remove_left_clusters,
     report_replication,

@@ -9,14 +9,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.leases import database_time
 from tenantapp.operations.models import Report
-from tenantapp.sql.prepared import LoneSelect
-from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.sql.upsert import insert_for
 
 KEPT: Final = timedelta(days=1)
@@ -57,19 +54,3 @@ def list_reports(session: Session, subject: Subject, within: timedelta) -> list[
 def forget(session: Session, subject: Subject, name: str) -> None:
     """Remove a report."""
     session.execute(delete(Report).where(Report.subject == subject, Report.name == name))
-
-
-class _Found(NamedTuple):
-    seen_at: datetime
-
-
-_OLD: Final = Report.seen_at < bindparam("before", type_=UtcDateTime)
-_IS_ANY: Final[LoneSelect[_Found]] = LoneSelect(select(Report.seen_at).where(_OLD).limit(1), _Found)
-
-
-def remove_old_reports(fleet: Fleet) -> None:
-    """Delete the reports of a day ago: a chore of workers. It looks first without a write lock."""
-    before = utcnow() - KEPT
-    if fleet.user_db.fetch(_IS_ANY, {"before": before}):
-        with fleet.user_db.begin() as session:
-            session.execute(delete(Report).where(_OLD), {"before": before})

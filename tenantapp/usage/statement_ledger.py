@@ -1,4 +1,4 @@
-"""Write how long statements take to the user database, by the hour, and remove what is old.
+"""Write how long statements take to the user database, by the hour.
 
 As in ``ledger``: what cannot be written is kept, and what may have been written is not written again.
 """
@@ -9,17 +9,15 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from heapq import nlargest
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from sqlalchemy import bindparam, case, delete, select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from tenantapp.identity.models import UserBase
-from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.errors import OutcomeUnknown
-from tenantapp.sql.prepared import LoneSelect
 from tenantapp.sql.statement_text import OTHER
-from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.sql.times import utcnow
 from tenantapp.sql.upsert import insert_for
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.usage.models import StatementUsage
@@ -77,10 +75,7 @@ def add_statements(session: Session, hour: datetime, taken: Mapping[TimedStateme
         has_row = len(known) < MOST_ROWS or (statement.database, _digest(statement)) in known
         kept = statement if statement in top and has_row else TimedStatement(statement.database, OTHER)
         rows.setdefault(kept, Times()).add(times)
-    _add(
-        session,
-        [_row(hour, *each) for each in sorted(rows.items(), key=lambda each: (each[0].database, _digest(each[0])))],
-    )
+    _add(session, [_row(hour, *each) for each in rows.items()])
 
 
 def _add(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -111,19 +106,3 @@ def _digest(statement: TimedStatement) -> str:
 
 def _this_hour() -> datetime:
     return utcnow().replace(minute=0, second=0, microsecond=0)
-
-
-class _Found(NamedTuple):
-    hour: datetime
-
-
-_OLD: Final = StatementUsage.hour < bindparam("before", type_=UtcDateTime)
-_IS_ANY: Final[LoneSelect[_Found]] = LoneSelect(select(StatementUsage.hour).where(_OLD).limit(1), _Found)
-
-
-def remove_old_statements(fleet: Fleet) -> None:
-    """Delete the hours that are older than ``KEPT``: a chore of workers. It looks first without a write lock."""
-    before = utcnow() - KEPT
-    if fleet.user_db.fetch(_IS_ANY, {"before": before}):
-        with fleet.user_db.begin() as session:
-            session.execute(delete(StatementUsage).where(_OLD), {"before": before})

@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 from webob import Request
 
+from tenantapp.fleet.removing.expired import remove_expired
 from tenantapp.identity.tenants import get_tenant
 from tenantapp.operations import reports
 from tenantapp.operations.fleet import Fleet
 from tenantapp.operations.models import Report
-from tenantapp.operations.reports import Subject, remove_old_reports, report
+from tenantapp.operations.reports import Subject, report
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.statement_text import OTHER
 from tenantapp.sql.times import utcnow
@@ -33,7 +34,6 @@ from tenantapp.usage.statement_ledger import (
     TOP,
     StatementLedger,
     add_statements,
-    remove_old_statements,
 )
 from tenantapp.usage.statement_meter import StatementMeter, TimedStatement, Times
 from tenantapp.usage.statement_reading import StatementSort, StatementTotal, list_statements
@@ -283,9 +283,9 @@ def test_old_statements_are_removed_by_workers(measured: Installation, clock: Cl
     hour = clock.freeze().replace(minute=0, second=0, microsecond=0)
     with registry.user_db.begin() as session:
         add_statements(session, hour, {timed("SELECT a"): times(1, 1)})
-    for later, left in ((timedelta(), 1), (timedelta(seconds=1), 0)):
+    for later, left in ((timedelta(seconds=-1), 1), (timedelta(), 0)):
         clock.freeze(hour + KEPT + later)
-        remove_old_statements(fleet)
+        remove_expired(fleet)
         with registry.user_db.begin(read_only=True) as session:
             assert session.scalar(select(func.count()).select_from(StatementUsage)) == left
 
@@ -300,7 +300,7 @@ def test_old_reports_are_removed_by_workers(installation: Installation) -> None:
             report(session, Subject.PROCESS, name, {"again": True})
         old = update(Report).where(Report.name == "old")
         session.execute(old.values(seen_at=utcnow() - reports.KEPT - timedelta(seconds=1)))
-    remove_old_reports(fleet)
+    remove_expired(fleet)
     with registry.user_db.begin(read_only=True) as session:
         assert [(each.name, each.content) for each in session.scalars(select(Report))] == [("new", {"again": True})]
 

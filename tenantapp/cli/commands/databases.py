@@ -78,9 +78,10 @@ def revision(installation: Installation, history: "History", message: str, empty
 def sweep(installation: Installation) -> None:
     """Delete expired web sessions, API tokens, one-time links and challenges of sign-ins, and old operations.
 
-    Account mail and invitations that have expired go with the links, and so do counts of failed sign-ins that are over,
-    and devices in which nobody signed in for a year. Tokens are deleted 30 days after they expired, and operations
-    fleet.keep_operations days after they finished. If the setting audit.keep is not 0, entries of the audit trail older
+    Account mail and invitations that have expired go with the links. So do counts of failed sign-ins that are over,
+    devices in which nobody signed in for a year, times of statements that are a week old, and reports of processes that
+    are a day old. Tokens are deleted 30 days after they expired, and operations fleet.keep_operations days after they
+    finished. If the setting audit.keep is not 0, entries of the audit trail older
     than that many days are deleted too.
     """
     from tenantapp.fleet.kinds import KINDS

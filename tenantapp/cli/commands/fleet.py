@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from tenantapp.cli.arguments import Duration, jobs_option, json_option, server_option, slugs_argument
+from tenantapp.cli.arguments import jobs_option, json_option, server_option, since_option, slugs_argument
 from tenantapp.cli.completing import slugs as slug_names
 from tenantapp.cli.installation import Installation, pass_installation
 
@@ -108,13 +108,7 @@ def audit(installation: Installation, slug: str | None, limit: int, as_json: boo
 
 @fleet.command()
 @click.argument("slug", required=False, shell_complete=slug_names)
-@click.option(
-    "--since",
-    type=Duration(),
-    default="24h",
-    show_default=True,
-    help="How long ago to begin: hours or days, such as 12h or 7d.",
-)
+@since_option("24h")
 @click.option(
     "--by", type=click.Choice(["tenant", "hour"]), help="What a line is for. Default: tenant, or hour if you name one."
 )
@@ -158,13 +152,7 @@ def usage(
     show_default=True,
     help="Statements by their time, or tenants by the time that they waited for their database.",
 )
-@click.option(
-    "--since",
-    type=Duration(),
-    default="1h",
-    show_default=True,
-    help="How long ago to begin: hours or days, such as 12h or 7d.",
-)
+@since_option("1h")
 @click.option(
     "--sort",
     type=click.Choice(list(STATEMENT_SORTS)),

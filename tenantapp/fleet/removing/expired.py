@@ -1,4 +1,4 @@
-"""Delete what has expired in the user database. All of it is refused anyway."""
+"""Delete what has expired in the user database. All of it is refused anyway, or not shown any more."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -11,9 +11,13 @@ from tenantapp.credentials import devices
 from tenantapp.credentials.models import AttemptCount, KnownDevice
 from tenantapp.identity.models import Invitation, OneTimeLink, SignInChallenge
 from tenantapp.mail.outbox_models import OutgoingMail
+from tenantapp.operations import reports
 from tenantapp.operations.fleet import Fleet
+from tenantapp.operations.models import Report
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.usage import statement_ledger
+from tenantapp.usage.models import StatementUsage
 
 AT_ONCE: Final = timedelta(0)
 # Rows by the time after which they are deleted, and how long they are kept after it.
@@ -24,6 +28,8 @@ EXPIRING: Final[Mapping[InstrumentedAttribute[datetime], timedelta]] = {
     SignInChallenge.expires_at: AT_ONCE,
     AttemptCount.expires_at: AT_ONCE,
     KnownDevice.last_used_at: devices.LIFETIME,
+    StatementUsage.hour: statement_ledger.KEPT,
+    Report.seen_at: reports.KEPT,
 }
 
 
