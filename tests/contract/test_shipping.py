@@ -22,9 +22,11 @@ from tenantapp.cli.doctor import examine
 from tenantapp.cli.installation import Installation
 from tenantapp.fleet.archives.ship_directory import NOTED, ROUND, directory_of, directory_of_people, shipped_of
 from tenantapp.fleet.archives.shipped_pages import BASE, build, shipped_files
-from tenantapp.fleet.archives.shipping import Round, Shipper, remove_old
+from tenantapp.fleet.archives.shipped_removal import remove_old
+from tenantapp.fleet.archives.shipping import Round, Shipper
 from tenantapp.fleet.backups.moments import Moment
 from tenantapp.fleet.errors import BackupFailed, MomentRefused, ShippedDamaged
+from tenantapp.fleet.removing.forgetting import forget_tenant
 from tenantapp.tenancy.servers import SqliteServer
 from tests.contract.conftest import Fleet
 from tests.contract.forks import Hanging
@@ -333,6 +335,31 @@ def test_what_no_moment_needs_is_removed(shipped: Shipped) -> None:
     assert len(shipped.files()) == 2, "the disk of the databases may not be mounted"
     remove_old(shipped.root, now, {shipped.directory.with_name("another")})
     assert not shipped.directory.exists()
+
+
+def test_what_was_shipped_of_a_forgotten_tenant_is_removed(shipped: Shipped) -> None:
+    """Of the database that it had last, and of the one before. What is of others stays."""
+    kept = shipped.kept
+    kept.fleet.create("globex")
+    first = shipped.ship()
+    kept.done(kept.restore(at=Moment(first)))
+    kept.add_tag("second")
+    shipped.ship()
+    place, other = kept.place(), directory_of(shipped.root, "main", kept.place("globex").database)
+    newest = shipped.directory / shipped.files()[-1]
+    shutil.copy(newest, newest.with_name(f"21000101T000000000000Z{BASE}.part"))
+    newest.with_name(f"21000101T000000000000Z{BASE}").write_bytes(b"damaged")
+    kept.done(kept.delete())
+    away = shipped.root.rename(shipped.root.with_name("away"))
+    with pytest.raises(BackupFailed, match=r"backups\.ship is not there"):
+        forget_tenant(kept.fleet, "acme", None)
+    away.rename(shipped.root)
+    assert kept.store.final_copies(place.id) != [], "nothing is forgotten in part"
+    forget_tenant(kept.fleet, "acme", None)
+    assert [directory.name for directory in shipped.directory.parent.iterdir()] == [other.name]
+    assert len(shipped_files(other)) == 1
+    assert shipped_files(directory_of_people(shipped.root)) != []
+    assert kept.store.final_copies(place.id) == []
 
 
 def test_the_commands(shipped: Shipped, capsys: pytest.CaptureFixture[str]) -> None:

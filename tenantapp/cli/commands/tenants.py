@@ -150,7 +150,7 @@ def suspend(installation: Installation, slug: str, reason: str) -> None:
 @click.option("--yes", "confirmed", is_flag=True, help="Do not ask for confirmation.")
 @pass_installation
 def forget(installation: Installation, slug: str, tenant_id: UUID | None, confirmed: bool) -> None:
-    """Delete the backups and final copies of a removed tenant for good.
+    """Delete the backups, final copies and shipped changes of a removed tenant for good.
 
     The tenant is the last one of this slug that was removed, or that with the id.
     """
@@ -160,7 +160,7 @@ def forget(installation: Installation, slug: str, tenant_id: UUID | None, confir
     if not confirmed and sys.stdin.isatty():
         ask(f"Delete all copies of {slug} for good?")
     count = forget_tenant(installation.fleet, slug, tenant_id)
-    click.echo(f"{count} {'file' if count == 1 else 'files'} of {slug} deleted from the store for backups.")
+    click.echo(f"{count} {'file' if count == 1 else 'files'} of {slug} deleted from the backups and the archive.")
 
 
 @tenants.command()

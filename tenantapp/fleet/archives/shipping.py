@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,13 +24,13 @@ from sqlalchemy import select
 
 from tenantapp.databases.errors import DatabaseBusy
 from tenantapp.databases.servers.base import TENANT_PREFIX
+from tenantapp.databases.servers.sqlite_databases import CLOSED, IDENTITY
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.fleet.archives.ship_directory import (
     NOTED,
     Noted,
     Signature,
     archive_directory,
-    directories,
     directory_of,
     directory_of_people,
     last_round,
@@ -50,9 +50,9 @@ from tenantapp.fleet.archives.shipped_pages import (
     whole_hash,
     write_shipped,
 )
+from tenantapp.fleet.archives.shipped_removal import remove_old
 from tenantapp.identity.models import Tenant
 from tenantapp.operations.background import repeat
-from tenantapp.operations.checkpoints import checkpoint
 from tenantapp.operations.fleet import Fleet
 from tenantapp.sql.commit_counts import what_is_lost
 from tenantapp.sql.times import utcnow
@@ -185,30 +185,6 @@ class Shipper:
         return noted, shipped
 
 
-def remove_old(root: Path, before: datetime, present: Collection[Path]) -> None:
-    """Remove what is needed for no moment after this one. ``present`` are the directories of databases that are there.
-
-    If there is none of a server, its disk may not be mounted. Raises ``OSError``.
-    """
-    there = {each.parent for each in present}
-    for directory in directories(root):
-        names = shipped_files(directory)
-        bases = [number for number, name in enumerate(names) if name.endswith(BASE) and moment_of(name) < before]
-        is_gone = directory not in present and directory.parent in there
-        is_over = is_gone and bool(names) and moment_of(names[-1]) < before
-        for name in names if is_over else names[: bases[-1] if bases else 0]:
-            _remove_shipped(directory / name)
-        if is_over:
-            (directory / NOTED).unlink(missing_ok=True)
-            with suppress(OSError):
-                directory.rmdir()
-
-
-@checkpoint("ship.remove")
-def _remove_shipped(file: Path) -> None:
-    file.unlink(missing_ok=True)
-
-
 def sources(fleet: Fleet) -> Iterator[Source]:
     """Yield the databases to ship: those of tenants, also replaced ones, and the user database."""
     root = Path(str(fleet.settings.backups_ship))
@@ -259,6 +235,7 @@ def _write(
         page_size=size,
         pages=len(hashes),
         whole=whole_hash(hashes),
+        tenant=_tenant_in(copy),
     )
     _, pages = pages_of(copy)
     changed = (
@@ -269,6 +246,16 @@ def _write(
     sha256, written = write_shipped(directory, header, changed)
     base, added = (before.base_size, before.added + written) if before else (written, 0)
     return Noted(header.name, sha256, base, added, signature, hashes)
+
+
+def _tenant_in(copy: Path) -> str | None:
+    """Return the id in the database of a tenant, also of a closed one: 32 hexadecimal digits. None if it has none."""
+    with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        try:
+            found = connection.execute(f"SELECT tenant_id FROM {IDENTITY}").fetchone()  # noqa: S608
+        except sqlite3.OperationalError:  # no such table: it is not made yet, or the user database
+            return None
+    return str(found[0]).removeprefix(CLOSED) if found else None
 
 
 def _wants_base(directory: Path, noted: Noted, at: datetime) -> bool:
