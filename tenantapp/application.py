@@ -29,6 +29,7 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.tenancy")
     config.include("tenantapp.identity")
     config.include("tenantapp.fleet")
+    config.include("tenantapp.tracing")
     config.include("tenantapp.work")
     config.include("tenantapp.audit")
     config.include("tenantapp.usage")
@@ -44,7 +45,6 @@ def include_all(config: Configurator, settings: Settings) -> None:
     config.include("tenantapp.console")
     config.include("tenantapp.ops")
     config.include("tenantapp.metrics")
-    config.include("tenantapp.tracing")
     config.include("tenantapp.web")
     with models_are_seen(settings.tenantapp_domain), settings_of_domain(config):
         config.include(settings.tenantapp_domain)

@@ -52,9 +52,15 @@ class Installation:
     @cached_property
     def fleet(self) -> "Fleet":
         """Return the user database and the servers. Opens no connection. Raises ``SettingsError``."""
-        from tenantapp.operations.fleet import fleet_of
+        from dataclasses import replace
 
-        return fleet_of(self.settings)
+        from tenantapp.operations.fleet import fleet_of
+        from tenantapp.tracing.commands import LateTracing
+
+        fleet, endpoint = fleet_of(self.settings), self.settings.opentelemetry_endpoint
+        if endpoint is None:
+            return fleet
+        return replace(fleet, tracing=LateTracing(endpoint, self.settings.opentelemetry_sample))
 
     @contextmanager
     def user_session(self, *, read_only: bool = False) -> Iterator["Session"]:
@@ -98,9 +104,11 @@ class Installation:
         return enqueue(session, access.require_tenant(), fleet.declared.jobs, fleet.user_db, name, arguments)
 
     def close(self) -> None:
-        """Close the connections to the user database, if there are any."""
+        """Close the connections to the user database, if there are any, and send the last spans."""
         if "fleet" in self.__dict__:
             self.fleet.user_db.dispose()
+            if self.fleet.tracing is not None:
+                self.fleet.tracing.finish()
 
     @cached_property
     def _configuration(self) -> "Configuration":

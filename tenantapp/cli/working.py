@@ -126,7 +126,7 @@ def _delivery(fleet: Fleet) -> Delivery | None:
     if settings.mail_url is None:
         return None
     transport = transport_of(settings.mail_url, settings.mail_timeout)
-    return delivery_of(settings, fleet.user_db, lambda: transport)
+    return delivery_of(settings, fleet.user_db, lambda: transport, fleet.tracer)
 
 
 @contextmanager

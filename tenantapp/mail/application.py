@@ -33,7 +33,9 @@ def includeme(config: Configurator) -> None:
         # A message may have a link that lets somebody in: what was sent is not kept.
         registry.jobs.declare(JOB, handler, retries=RETRIES, timeout=timeout, kept=False)
     # The transport is read when it is needed: tests put another in its place.
-    registry.mail_delivery = delivery_of(settings, registry.user_db, lambda: registry.mail_transport)
+    registry.mail_delivery = delivery_of(
+        settings, registry.user_db, lambda: registry.mail_transport, registry.fleet.tracer
+    )
     if registry.mail_delivery is not None and settings.fleet_worker:
         registry.worker_host.add(Background("mail", registry.mail_delivery.run))
     config.add_request_method(send_mail, "send_mail")

@@ -18,6 +18,7 @@ from tenantapp.mail.transports import Transport
 from tenantapp.operations.background import repeat
 from tenantapp.settings import Settings
 from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.trace_context import Work, WorkTracer, traced_work
 
 log = logging.getLogger(__name__)
 POLL_EVERY: Final = 1.0  # seconds
@@ -29,10 +30,18 @@ class Delivery:
     """Sends the messages of the outbox, one after the other.
 
     ``transport`` returns what takes them. ``sender`` is the setting ``mail.from``, ``timeout`` is ``mail.timeout``.
+    ``tracer`` traces the work of this process, if it is traced.
     """
 
-    def __init__(self, user_db: DBFactory, transport: Callable[[], Transport], sender: Mailbox, timeout: float) -> None:
-        self._user_db, self._transport, self._sender = user_db, transport, sender
+    def __init__(
+        self,
+        user_db: DBFactory,
+        transport: Callable[[], Transport],
+        sender: Mailbox,
+        timeout: float,
+        tracer: WorkTracer | None = None,
+    ) -> None:
+        self._user_db, self._transport, self._sender, self._tracer = user_db, transport, sender, tracer
         self._lease = timedelta(seconds=timeout + LEASE_BESIDES)
 
     def deliver(self, stop: Event | None = None) -> int:
@@ -60,7 +69,8 @@ class Delivery:
         """Send a message, and record what has become of it. Return whether it was sent."""
         sent = done = False
         try:
-            sent = done = self._hand_over(mail)
+            with traced_work(self._tracer, Work("mail", "account", mail.id, None, mail.cause)):
+                sent = done = self._hand_over(mail)
         except MailRefused as error:
             done = True
             log.error("The mail %s is given up: %s", mail.id, error)
@@ -81,8 +91,10 @@ class Delivery:
         return True
 
 
-def delivery_of(settings: Settings, user_db: DBFactory, transport: Callable[[], Transport]) -> Delivery | None:
+def delivery_of(
+    settings: Settings, user_db: DBFactory, transport: Callable[[], Transport], tracer: WorkTracer | None = None
+) -> Delivery | None:
     """Return what delivers account mail under these settings, or None if they send no mail."""
     if settings.mail_url is None or settings.mail_from is None:
         return None
-    return Delivery(user_db, transport, settings.mail_from, settings.mail_timeout)
+    return Delivery(user_db, transport, settings.mail_from, settings.mail_timeout, tracer)

@@ -20,6 +20,7 @@ from tenantapp.operations.leases import database_time, new_owner
 from tenantapp.sql.prepared import LoneSelect
 from tenantapp.sql.times import UtcDateTime, utcnow
 from tenantapp.tenancy.dbfactory import DBFactory
+from tenantapp.trace_context import present_traceparent
 
 PAUSES: Final = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)  # seconds after each failure; the last one is repeated
 MAILS: Final = UserBase.metadata.tables[OutgoingMail.__tablename__]
@@ -35,7 +36,10 @@ class Letter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMail:
-    """A message that this worker sends. ``expired`` says that nobody should have it any more."""
+    """A message that this worker sends. ``expired`` says that nobody should have it any more.
+
+    ``cause`` is the ``traceparent`` of what has queued it.
+    """
 
     id: UUID
     owner: str
@@ -43,6 +47,7 @@ class ClaimedMail:
     attempts: int
     expires_at: datetime
     expired: bool
+    cause: str | None
 
 
 class _Due(NamedTuple):
@@ -67,6 +72,7 @@ def queue(session: Session, to: Recipient, letter: Letter, expires_at: datetime)
         message={**message, "recipient": recipient},
         due_at=utcnow(),
         expires_at=expires_at,
+        traceparent=present_traceparent(),
     )
     session.add(mail)
     return mail.id
@@ -86,7 +92,8 @@ def claim(session: Session, lease: timedelta) -> ClaimedMail | None:
         return None
     mail.owner, mail.due_at, mail.attempts = new_owner(), now + lease, mail.attempts + 1
     session.flush()
-    return ClaimedMail(mail.id, mail.owner, mail.message, mail.attempts, mail.expires_at, mail.expires_at <= now)
+    expired = mail.expires_at <= now
+    return ClaimedMail(mail.id, mail.owner, mail.message, mail.attempts, mail.expires_at, expired, mail.traceparent)
 
 
 def discard(session: Session, mail: ClaimedMail) -> None:

@@ -11,19 +11,27 @@ from tenantapp.settings import BUNDLED_DOMAIN, Settings
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.servers import Servers
 from tenantapp.tenancy.user_database import user_database
+from tenantapp.trace_context import WorkTracer
 
 
 @dataclass(frozen=True)
 class Fleet:
     """The user database, the settings, and the servers that hold the tenant databases.
 
-    ``registry`` is that of the web application, if this process has one.
+    ``registry`` is that of the web application, if this process has one. ``tracing`` traces the work of a process that
+    has none.
     """
 
     user_db: DBFactory
     settings: Settings
     servers: Servers
     registry: Any = field(default=None, repr=False, compare=False)
+    tracing: WorkTracer | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def tracer(self) -> WorkTracer | None:
+        """Return what traces the work of this process, if it is traced."""
+        return self.tracing or getattr(self.registry, "tracing", None)
 
     @property
     def may_declare(self) -> bool:

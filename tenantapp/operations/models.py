@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tenantapp.identity.models import SLUG_LENGTH, Tenant, UserBase
 from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import UtcDateTime, utcnow
+from tenantapp.trace_context import LENGTH as TRACEPARENT_LENGTH
 
 PROGRESS_LENGTH: Final = 200
 
@@ -39,7 +40,7 @@ class Operation(UserBase):
 
     ``slug`` stays when the tenant is removed. ``step`` is the step that is being done or comes next. It is None before
     the first step, and when all steps are undone. ``result`` holds what the steps returned. For a queued operation,
-    ``lease_until`` is the time from which a worker may claim it.
+    ``lease_until`` is the time from which a worker may claim it. ``traceparent`` is of what has requested it.
     """
 
     __tablename__ = "operations"
@@ -81,6 +82,7 @@ class Operation(UserBase):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    traceparent: Mapped[str | None] = mapped_column(String(TRACEPARENT_LENGTH))
 
 
 class Report(UserBase):

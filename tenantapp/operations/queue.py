@@ -18,6 +18,7 @@ from tenantapp.operations.kinds import Kind, Kinds, is_half_done
 from tenantapp.operations.leases import database_time, finish, release
 from tenantapp.operations.models import ACTIVE, FINISHED, UNFINISHED, Operation, OperationState
 from tenantapp.sql.ids import uuid7
+from tenantapp.trace_context import present_traceparent
 
 SOURCES: Final = ("source", "backup_of")  # arguments with the id of the tenant whose data the operation copies
 
@@ -49,6 +50,7 @@ def request_operation(
         result={},
         requested_by=requested_by,
         lease_until=database_time(session) + after if after else None,
+        traceparent=present_traceparent(),
     )
     if kind.prepare is not None:
         kind.prepare(session, operation)

@@ -27,6 +27,7 @@ from tenantapp.operations.leases import (
 from tenantapp.operations.models import PROGRESS_LENGTH, Operation, OperationState
 from tenantapp.operations.outcomes import Outcome, Report, is_expected, no_report, sentence
 from tenantapp.tenancy.errors import UserDatabaseUnavailable
+from tenantapp.trace_context import Work, traced_work
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = timedelta(seconds=15)  # after the first failure of an operation whose kind repeats
@@ -63,7 +64,11 @@ def run_operation(
     """
     with lease_kept(fleet.user_db, claim, pace.renew_every) as lost:
         run = _Run(fleet, kinds, claim, report, lost, stop or Event(), pace.report_every)
-        return run.undo() if run.state == OperationState.UNDOING else run.forward()
+        with traced_work(fleet.tracer, run.work) as failed:
+            outcome = run.undo() if run.state == OperationState.UNDOING else run.forward()
+            if outcome.error is not None:
+                failed(outcome.error)
+            return outcome
 
 
 def abandon(fleet: Fleet, kinds: Kinds, claim: Claim) -> None:
@@ -104,6 +109,7 @@ class _Run:
         with fleet.user_db.begin(read_only=True) as session:
             operation = look(session, claim)
             self._kind: Kind = kinds[operation.kind]
+            self.work = Work("operations", operation.kind, operation.id, operation.tenant_id, operation.traceparent)
             self.state = operation.state
             self._position = self._kind.position(operation.step)
             self._context = self._context_of(operation)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tenantapp.outgoing.addresses import Addresses, Target
 from tenantapp.outgoing.errors import RequestFailed
+from tenantapp.trace_context import traced_call
 
 MOST_READ: Final = 8192  # bytes of an answer besides its body
 MOST_TRIED: Final = 3  # addresses of a name
@@ -63,17 +64,20 @@ def exchange(
     """Send a request and return the answer, of any status but a redirect.
 
     All of it takes ``seconds`` at most, to the connection and to the answer. ``most`` is how many bytes the body of the
-    answer may have; without it, the body is not read. ``context`` is for tests that have certificates of their own.
+    answer may have; without it, the body is not read. ``context`` is for tests that have certificates of their own. If
+    this thread is traced, the request has a ``traceparent``.
     Raises ``TargetRefused`` and ``RequestFailed``.
     """
     ends = time.monotonic() + seconds
     target = addresses.read(url)
-    found = addresses.of(target, seconds)
     try:
-        with _connect(target, found, ends, context) as connection:
-            connection.settimeout(_left(ends))
-            connection.sendall(_request(method, target, body, headers))
-            received = _receive(connection, ends, most)
+        with traced_call(method) as call:
+            found = addresses.of(target, seconds)
+            with _connect(target, found, ends, context) as connection:
+                connection.settimeout(_left(ends))
+                connection.sendall(_request(method, target, body, {**headers, **call.headers}))
+                received = _receive(connection, ends, most)
+            call.answered(received.status)
     except TimeoutError as error:
         raise RequestFailed(f"{target.host} did not answer within {seconds:g} seconds.") from error
     except ssl.SSLCertVerificationError as error:

@@ -109,7 +109,8 @@ class Installation:
 
     def deliver_mails(self) -> Mails:
         """Send the account mail that is due, as a worker does within a second, and return ``mails``."""
-        delivery = delivery_of(self.registry.app_settings, self.registry.user_db, lambda: self.mails)
+        registry = self.registry
+        delivery = delivery_of(registry.app_settings, registry.user_db, lambda: self.mails, registry.fleet.tracer)
         if delivery is not None:
             delivery.deliver()
         return self.mails

@@ -4,9 +4,8 @@ The processor keeps a bounded number of spans. If the collector does not take th
 log says so now and then.
 """
 
-import atexit
 import logging
-from threading import Lock, Thread
+from threading import Lock
 from time import monotonic
 from typing import Final
 
@@ -16,7 +15,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 PATH: Final = "/v1/traces"
 TIMEOUT: Final = 5.0  # seconds for one request to the collector, with all attempts
-LAST: Final = 3.0  # seconds that the last spans of a process may take
 SELDOM: Final = 60.0  # seconds between two lines of the log that say the same
 TALKATIVE: Final = ("opentelemetry.sdk._shared_internal", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 
@@ -29,16 +27,7 @@ def batches_to(endpoint: str) -> SpanProcessor:
     """
     for name in TALKATIVE:
         logging.getLogger(name).addFilter(Seldom())
-    processor = BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}{PATH}", timeout=TIMEOUT))
-    atexit.register(_finish, processor)
-    return processor
-
-
-def _finish(processor: SpanProcessor) -> None:
-    """Send the last spans. A collector that does not answer holds up the end of the process no longer than ``LAST``."""
-    thread = Thread(target=processor.shutdown, name="last-spans", daemon=True)
-    thread.start()
-    thread.join(LAST)
+    return BatchSpanProcessor(OTLPSpanExporter(f"{endpoint.rstrip('/')}{PATH}", timeout=TIMEOUT))
 
 
 class Seldom(logging.Filter):

@@ -6,29 +6,15 @@ https://opentelemetry.io/docs/specs/semconv/database/database-spans/
 The path and the query of a request are left out, because they may have a customer's words, or a one-time link.
 """
 
-import os
 import re
-import socket
-from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
-from importlib.metadata import version
-from threading import Lock
 from time import time_ns
 from typing import Any, Final
-from uuid import uuid4
 
 from opentelemetry import context as contexts
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.semconv.attributes import (
-    db_attributes,
-    error_attributes,
-    http_attributes,
-    service_attributes,
-    url_attributes,
-)
+from opentelemetry.semconv.attributes import db_attributes, error_attributes, http_attributes, url_attributes
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -36,6 +22,7 @@ from tenantapp.sql.statement_text import statement_text
 from tenantapp.sql.waits import CONNECTING, USER_DATABASE, Waits
 from tenantapp.tenancy.observing import Finish, Served
 from tenantapp.tenancy.request import SAFE_METHODS
+from tenantapp.tracing.process import TENANT, ProcessTracing, fail
 
 METHODS: Final = frozenset({*SAFE_METHODS, "POST", "PUT", "PATCH", "DELETE"})
 OTHER_METHOD: Final = "_OTHER"  # as the conventions call methods that are not known
@@ -43,7 +30,6 @@ MOST_WAITS: Final = 500  # spans of what a request waits for; the request says h
 CONNECT: Final = "connect"
 COMMIT: Final = "COMMIT"
 KEY: Final = contexts.create_key("tenantapp-request")
-TENANT: Final = "tenantapp.tenant.id"
 REQUEST: Final = "tenantapp.request.id"
 DATABASE: Final = "tenantapp.database"
 UNANSWERED: Final = "tenantapp.unanswered"
@@ -52,29 +38,12 @@ _EXPRESSION: Final = re.compile(r"\{(\w+):(?:[^{}]|\{[^{}]*\})*\}")
 _propagator: Final = TraceContextTextMapPropagator()
 
 
-class Tracing:
-    """Traces the requests of this process, once it serves.
+class Tracing(ProcessTracing):
+    """Traces the requests of this process, and its work, once it serves.
 
-    ``sample`` is the part of the requests that is traced, from 0 to 1. A request that comes with a ``traceparent`` is
-    traced if that says so: the server leaves it with the request only if a trusted proxy has sent it.
-    ``make_processor`` makes what the spans are given to.
+    A request that comes with a ``traceparent`` is traced if that says so: the server leaves it with the request only if
+    a trusted proxy has sent it.
     """
-
-    def __init__(self, sample: float, make_processor: Callable[[], SpanProcessor]) -> None:
-        self._sample, self.make_processor = sample, make_processor
-        self._lock = Lock()
-        self._tracer: Tracer | None = None
-        self.provider: TracerProvider | None = None
-        """Makes tracers for a domain, once this process serves."""
-
-    def start(self) -> None:
-        """Begin to trace, unless it was begun. Call it in the process that serves, after it was forked."""
-        with self._lock:
-            if self._tracer is None:
-                sampler = ParentBased(TraceIdRatioBased(self._sample))
-                self.provider = TracerProvider(sampler, _resource(), shutdown_on_exit=False)
-                self.provider.add_span_processor(self.make_processor())
-                self._tracer = self.provider.get_tracer("tenantapp", version("tenantapp"))
 
     def begin(self, environ: dict[str, Any]) -> Finish:
         """Begin the span of a request. Return what ends it."""
@@ -91,10 +60,11 @@ class Tracing:
         )
         within = set_span_in_context(span, parent)
         request = _Request(self._tracer, span, within)
-        token = contexts.attach(contexts.set_value(KEY, request, within))
+        until = ExitStack()
+        until.enter_context(self._within(contexts.set_value(KEY, request, within)))
 
         def finish(served: Served | None) -> None:
-            contexts.detach(token)
+            until.close()
             request.finish(served)
 
         return finish
@@ -166,8 +136,7 @@ def _describe_served(span: Span, served: Served) -> None:
     if request.served_tenant is not None:
         span.set_attribute(TENANT, str(request.served_tenant.id))
     if status >= 500:
-        span.set_attribute(error_attributes.ERROR_TYPE, str(status))
-        span.set_status(Status(StatusCode.ERROR))
+        fail(span, str(status))
 
 
 @cache
@@ -198,20 +167,6 @@ def _described(waits: Waits) -> tuple[str, SpanKind, dict[str, str]] | None:
 def _failure(kind: str, code: str | None) -> dict[str, str]:
     said = {error_attributes.ERROR_TYPE: kind}
     return said if code is None else said | {db_attributes.DB_RESPONSE_STATUS_CODE: code}
-
-
-def _resource() -> Resource:
-    """Return what all spans of this process say of it. ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` count."""
-    ours = Resource(
-        {
-            service_attributes.SERVICE_NAME: "tenantapp",
-            service_attributes.SERVICE_VERSION: version("tenantapp"),
-            "service.instance.id": str(uuid4()),
-            "host.name": socket.gethostname(),
-            "process.pid": os.getpid(),
-        }
-    )
-    return ours.merge(OTELResourceDetector().detect())
 
 
 def _nothing(served: Served | None) -> None:

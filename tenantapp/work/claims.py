@@ -21,7 +21,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import JobState
 from tenantapp.work.declarations import DeclaredJobs
 from tenantapp.work.errors import VisitLost
-from tenantapp.work.queue import JOBS, NO_ARGUMENTS, new_job
+from tenantapp.work.queue import JOBS, NO_ARGUMENTS, TRACEPARENT, new_job
 from tenantapp.work.schedules import Schedule
 
 MOST_LOST: Final = 5  # attempts that ended without an answer, after which a job is given up
@@ -64,7 +64,7 @@ _REMOVE: Final = delete(JOBS).where(*_OURS).returning(JOBS.c.id)
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that a visit works on. ``attempt`` counts from 1."""
+    """A job that a visit works on. ``attempt`` counts from 1. ``cause`` is the ``traceparent`` kept with it."""
 
     id: UUID
     name: str
@@ -73,6 +73,7 @@ class ClaimedJob:
     attempt: int
     failures: int
     schedule: Schedule | None
+    cause: str | None
 
 
 class Overview(NamedTuple):
@@ -185,9 +186,9 @@ def pause_after(failures: int) -> timedelta:
 
 def _claimed(row: Any, declared: DeclaredJobs) -> ClaimedJob:
     schedule = declared.periodic.get(row.name) if row.schedule is not None else None
-    return ClaimedJob(
-        row.id, row.name, row.owner or "", json.loads(row.arguments), row.attempts, row.failures, schedule
-    )
+    arguments = json.loads(row.arguments)
+    cause = arguments.pop(TRACEPARENT, None)
+    return ClaimedJob(row.id, row.name, row.owner or "", arguments, row.attempts, row.failures, schedule, cause)
 
 
 def _ended(job: ClaimedJob, place: TenantPlace, state: JobState, error: str | None) -> dict[str, Any]:

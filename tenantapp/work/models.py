@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from tenantapp.identity.models import Tenant, UserBase
 from tenantapp.operations.models import PROGRESS_LENGTH
 from tenantapp.sql.times import UtcDateTime
+from tenantapp.trace_context import LENGTH as TRACEPARENT_LENGTH
 
 
 class TenantVisit(UserBase):
@@ -16,7 +17,8 @@ class TenantVisit(UserBase):
 
     While a visit goes on, ``due_at`` is ``lease_until``, unless it was noted meanwhile that the tenant has new jobs.
     ``seen`` is the tenant's ``incarnation`` at the last visit. ``job_id`` is the job that runs; ``progress`` is its
-    progress, from 0 to 1. ``cancel_id`` is the job that somebody wants to cancel while it runs.
+    progress, from 0 to 1. ``cancel_id`` is the job that somebody wants to cancel while it runs. ``traceparent`` is of
+    what has made the next visit due.
     """
 
     __tablename__ = "tenant_visits"
@@ -30,3 +32,4 @@ class TenantVisit(UserBase):
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     progress_text: Mapped[str | None] = mapped_column(String(PROGRESS_LENGTH))
     cancel_id: Mapped[UUID | None]
+    traceparent: Mapped[str | None] = mapped_column(String(TRACEPARENT_LENGTH))

@@ -16,6 +16,7 @@ from tenantapp.tenancy.access import Access, TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.known_tables import has_table, needs_table
 from tenantapp.tenancy.models import JobState, TenantBase, TenantJob
+from tenantapp.trace_context import present_traceparent
 from tenantapp.work.declarations import DeclaredJobs
 from tenantapp.work.errors import JobRefused
 from tenantapp.work.visits import note_after_commit
@@ -24,6 +25,7 @@ NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 NO_DELAY: Final = timedelta(0)
 READ_AT_ONCE: Final = 10  # jobs
 NOTES: Final = "tenantapp_visits"  # the key in a session's ``info`` of the visits to note after the commit
+TRACEPARENT: Final = "_traceparent"  # the argument that only the worker sees: of what has queued the job
 JOBS: Final = TenantBase.metadata.tables[TenantJob.__tablename__]
 
 
@@ -41,16 +43,18 @@ def enqueue(
     arguments: Mapping[str, Any] = NO_ARGUMENTS,
     *,
     after: timedelta = NO_DELAY,
+    cause: str | None = None,
 ) -> UUID:
     """Queue a job in the session's transaction, and return its id.
 
     If the transaction is committed, a worker runs the job once ``after`` has passed. If it is rolled back, there is no
-    job. ``arguments`` are JSON. Without ``user_db`` no visit is noted: one goes on, and finds the job. Raises
-    ``UnknownJob``, ``TypeError`` or ``ValueError`` if the arguments are not JSON, and ``TenantMigrating`` if the
-    database has no table of jobs yet.
+    job. ``arguments`` are JSON. Without ``user_db`` no visit is noted: one goes on, and finds the job. ``cause`` is the
+    ``traceparent`` of what has caused the job, by default of what this thread does. Raises ``UnknownJob``,
+    ``TypeError`` or ``ValueError`` if the arguments are not JSON, and ``TenantMigrating`` if the database has no table
+    of jobs yet.
     """
     declared.check(name)
-    row = new_job(place, name, arguments, utcnow() + after)
+    row = new_job(place, name, _with_cause(arguments, cause or present_traceparent()), utcnow() + after)
     with needs_table(session, TenantJob.__tablename__):
         session.execute(JOBS.insert(), row)
     if user_db is not None:
@@ -79,6 +83,12 @@ class Enqueue:
         """Queue a job of the access's tenant in the session's transaction. See ``enqueue``."""
         place = access.require_tenant()
         return enqueue(session, place, self._declared(), self._of.user_db, name, arguments, after=after)
+
+
+def _with_cause(arguments: Mapping[str, Any], cause: str | None) -> Mapping[str, Any]:
+    if TRACEPARENT in arguments:
+        raise ValueError(f"A job has no argument {TRACEPARENT}: the name is taken")
+    return arguments if cause is None else {**arguments, TRACEPARENT: cause}
 
 
 def new_job(

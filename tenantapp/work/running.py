@@ -26,6 +26,7 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import TenantJob
+from tenantapp.trace_context import Work, traced_work
 from tenantapp.work import claims
 from tenantapp.work.claims import ClaimedJob
 from tenantapp.work.declarations import DeclaredJobs, Wanted
@@ -172,7 +173,7 @@ class RunningVisit:
                 if lacking:
                     claims.keep_schedules(session, place, self.declared)
                 for name, arguments in wanted:
-                    enqueue(session, place, self.declared, None, name, arguments)
+                    enqueue(session, place, self.declared, None, name, arguments, cause=self.visit.cause)
                 if found.old:
                     claims.remove_old(session, self._kept_since)
             if held:
@@ -185,8 +186,12 @@ class RunningVisit:
         place, declared = self.visit.place, self.declared[claimed.name]
         self.job, self.deadline, self.shown = claimed, time.monotonic() + self._timeout(claimed), (0.0, None)
         try:
-            longest = statements_take(self._timeout(claimed))
-            with longest, self._session(database, claimed) as session, session.begin():
+            longest, work = (
+                statements_take(self._timeout(claimed)),
+                Work("jobs", claimed.name, claimed.id, place.id, claimed.cause),
+            )
+            traced = traced_work(self.fleet.tracer, work)
+            with traced, longest, self._session(database, claimed) as session, session.begin():
                 job = Job(claimed.id, claimed.name, claimed.arguments, place, session, claimed.attempt, self)
                 declared.handler(job)
                 session.flush()

@@ -26,6 +26,7 @@ from tenantapp.sql.upsert import insert_for, insert_ignoring_conflicts
 from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import TenancyError
+from tenantapp.trace_context import present_traceparent, read_traceparent
 from tenantapp.work.models import TenantVisit
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,15 @@ _SERVED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A worker's visit to a tenant. ``owner`` is the name of this visit alone. ``seen`` is that of ``TenantVisit``."""
+    """A worker's visit to a tenant. ``owner`` is the name of this visit alone. ``seen`` is that of ``TenantVisit``.
+
+    ``cause`` is the ``traceparent`` of what has made it due.
+    """
 
     place: TenantPlace
     owner: str = field(default_factory=new_owner)
     seen: str | None = None
+    cause: str | None = None
 
 
 class Renewed(NamedTuple):
@@ -69,13 +74,10 @@ def incarnation(place: TenantPlace) -> str:
 
 def note_visit(session: Session, tenant_id: UUID, due_at: datetime) -> None:
     """Have the tenant visited at this time, if it would be visited later."""
-    insert = insert_for(session, TenantVisit).values(tenant_id=tenant_id, due_at=due_at, progress=0.0)
-    earlier = insert.excluded.due_at
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=[TenantVisit.tenant_id], set_={"due_at": earlier}, where=TenantVisit.due_at > earlier
-        )
-    )
+    noted = {"due_at": due_at, "traceparent": present_traceparent()}
+    insert = insert_for(session, TenantVisit).values(tenant_id=tenant_id, progress=0.0, **noted)
+    later = TenantVisit.due_at > insert.excluded.due_at
+    session.execute(insert.on_conflict_do_update(index_elements=[TenantVisit.tenant_id], set_=noted, where=later))
 
 
 def note_after_commit(user_db: DBFactory, tenant_id: UUID, due_at: datetime) -> None:
@@ -104,9 +106,9 @@ def claim_visits(
     due = _due(outdated).with_only_columns(TenantVisit, Tenant).order_by(TenantVisit.due_at).limit(most)
     claimed = []
     for row, tenant in session.execute(due.with_for_update(of=TenantVisit, skip_locked=True), {"now": now}).all():
-        visit = Visit(place_of(tenant), seen=row.seen)
+        visit = Visit(place_of(tenant), seen=row.seen, cause=read_traceparent(row.traceparent))
         row.owner, row.lease_until, row.due_at = visit.owner, now + LEASE, now + LEASE
-        row.job_id = row.cancel_id = row.progress_text = None
+        row.job_id = row.cancel_id = row.progress_text = row.traceparent = None
         row.progress = 0.0
         claimed.append(visit)
     return claimed

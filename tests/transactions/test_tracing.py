@@ -16,7 +16,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from tenantapp.sql.waits import watched
-from tenantapp.tracing import exporting
 from tenantapp.tracing.exporting import SELDOM, Seldom, batches_to
 from tenantapp.tracing.requests import LEFT_OUT, MOST_WAITS, Tracing
 from tests.installation import Client, Installation
@@ -178,7 +177,7 @@ def test_a_request_has_only_so_many_spans(installation: Installation) -> None:
 def test_a_collector_that_is_down_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
     tracing = Tracing(1, lambda: batches_to(NOWHERE))
     tracing.start()
-    atexit.unregister(exporting._finish)
+    atexit.unregister(tracing.finish)
     for _ in range(3000):  # more than the processor keeps
         tracing.begin({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "https"})(None)
     dropped = [record for record in caplog.records if "dropping" in record.getMessage()]
