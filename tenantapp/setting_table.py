@@ -173,6 +173,12 @@ class Settings:
         None,
         "most bytes of the database and the files of a tenant together; by default there is no bound",
     )
+    quotas_connections: int | None = setting(
+        "quotas.connections",
+        number(int, 1, 100_000, "connections"),
+        None,
+        "most connections of all processes together to a tenant's database; by default only the budget bounds them",
+    )
     shed_after: float = setting(
         "shed.after",
         number(float, 0, 3600, "seconds"),

@@ -26,6 +26,8 @@ class FleetTenant(Answer):
 
     ``storage_quota`` is the tenant's own, in bytes; null: that of the settings counts. ``storage_used`` is what was
     measured last; null: nothing was. With ``storage_full``, nothing can be added to the tenant's data.
+
+    ``connection_quota`` is how many connections the tenant may have; null: that of the settings counts.
     """
 
     id: UUID
@@ -42,6 +44,7 @@ class FleetTenant(Answer):
     storage_quota: int | None
     storage_used: int | None
     storage_full: bool
+    connection_quota: int | None
     has_administrator: bool
     last_used_hour: datetime | None
 

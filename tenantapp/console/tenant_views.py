@@ -21,7 +21,7 @@ from tenantapp.fleet.hooks.after import rename
 from tenantapp.fleet.kinds import KINDS
 from tenantapp.fleet.migrating.kind import request_migration
 from tenantapp.fleet.removing import deletion
-from tenantapp.identity import tenants
+from tenantapp.identity import connection_quotas, tenants
 from tenantapp.identity.freshness import require_fresh
 from tenantapp.identity.models import TenantState
 from tenantapp.identity.storage_quotas import LARGEST, SMALLEST, set_storage_quota
@@ -60,7 +60,8 @@ class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"
     """The body of ``PATCH /fleet/tenants/{slug}``. A field that is left out does not change.
 
     ``expires_in`` is for branches: in so many seconds from now on it is deleted. With null it never is.
-    ``storage_quota`` is in bytes. With null, that of the settings counts.
+    ``storage_quota`` is in bytes, ``connection_quota`` in connections of all processes together. With null, that of
+    the settings counts.
     """
 
     # No other field may be null, so a default means that the field was left out.
@@ -70,6 +71,7 @@ class TenantChange(Body, json_schema_extra=example({"name": "Globex Corporation"
     reason: str = Field("", max_length=1000)
     expires_in: int | None = EXPIRES_IN
     storage_quota: int | None = Field(None, ge=SMALLEST, le=LARGEST)
+    connection_quota: int | None = Field(None, ge=connection_quotas.FEWEST, le=connection_quotas.MOST)
 
     @model_validator(mode="after")
     def reason_of_a_suspension(self) -> "TenantChange":
@@ -143,7 +145,7 @@ def read_size(request: TenantRequest) -> dict[str, Any]:
 
 @fleet_change("fleet_tenant", "PATCH", body=TenantChange, answer=FleetTenant, problems=CHANGING)
 def change_tenant(request: TenantRequest) -> dict[str, Any]:
-    """Rename, suspend or resume a tenant, or change when it expires or how much it stores: all of it, or nothing."""
+    """Rename, suspend or resume a tenant, or change when it expires or its quotas: all of it, or nothing."""
     session, slug = request.user_session, request.matchdict["slug"]
     body: TenantChange = request.checked_body
     given = body.model_fields_set
@@ -166,6 +168,8 @@ def change_tenant(request: TenantRequest) -> dict[str, Any]:
     if "storage_quota" in given:
         default = request.registry.app_settings.quotas_storage
         tenant = set_storage_quota(session, tenant.slug, body.storage_quota, default)
+    if "connection_quota" in given:
+        tenant = connection_quotas.set_connection_quota(session, tenant.slug, body.connection_quota)
     return describe_one(session, tenant)
 
 

@@ -258,7 +258,8 @@ def _factors(text: str) -> frozenset[str]:
 
 def _place(row: Any) -> TenantPlace:
     epoch = epoch_of(row.epoch, row.tenant_id)
-    return TenantPlace(row.tenant_id, row.slug, row.tenant_name, row.server, row.database, epoch)
+    names = (row.tenant_id, row.slug, row.tenant_name)
+    return TenantPlace(*names, row.server, row.database, epoch, row.connection_quota)
 
 
 def _too_early(row: Any, now: datetime, outdated: frozenset[str | None]) -> TenantMigrating | None:

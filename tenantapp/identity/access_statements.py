@@ -35,6 +35,7 @@ _TENANT: Final = (
     Tenant.single_sign_on_required.label("single_sign_on_required"),
     Tenant.identity_provider_id.label("provider_of_tenant"),
     Tenant.storage_full.label("storage_full"),
+    Tenant.connection_quota.label("connection_quota"),
 )
 
 

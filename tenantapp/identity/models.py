@@ -146,7 +146,7 @@ class Tenant(UserBase):
     works. With ``migrating_copied``, the migration has made a copy of the database, which may be put back. ``epoch``
     changes whenever the content of the database may go back, see ``epochs``. Older versions of the program write none.
     The next four say what the tenant's administrators ask of those who work in it. A branch is a copy of another tenant
-    that is deleted at ``expires_at``. Other tenants have none. The last four are of ``storage_quotas``.
+    that is deleted at ``expires_at``. Other tenants have none. The last five are of the tenant's quotas.
     """
 
     __tablename__ = "tenants"
@@ -177,6 +177,7 @@ class Tenant(UserBase):
     storage_used: Mapped[int | None] = mapped_column(BigInteger)
     storage_measured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     storage_full: Mapped[bool] = mapped_column(default=False, server_default=false())
+    connection_quota: Mapped[int | None]
 
     @hybrid_property
     def is_served(self) -> bool:

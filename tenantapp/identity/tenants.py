@@ -277,7 +277,8 @@ def _record(session: Session, action: str, tenant: Tenant, **detail: Any) -> Non
 def place_of(tenant: Tenant) -> TenantPlace:
     """Return the tenant and the place of its database, as plain values."""
     epoch = epoch_of(tenant.epoch, tenant.id)
-    return TenantPlace(tenant.id, tenant.slug, tenant.name, tenant.server, tenant.database, epoch)
+    names = (tenant.id, tenant.slug, tenant.name)
+    return TenantPlace(*names, tenant.server, tenant.database, epoch, tenant.connection_quota)
 
 
 def describe_tenant(tenant: Tenant) -> dict[str, Any]:
@@ -297,4 +298,5 @@ def describe_tenant(tenant: Tenant) -> dict[str, Any]:
         "storage_quota": tenant.storage_quota,
         "storage_used": tenant.storage_used,
         "storage_full": tenant.storage_full,
+        "connection_quota": tenant.connection_quota,
     }

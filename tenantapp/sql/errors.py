@@ -2,7 +2,7 @@
 
 SqlError
 +-- TransactionConflict     the database ended this transaction in favour of another one; try again
-+-- ConnectionsSpent        all connections are in use, and none became free in time
++-- ConnectionsSpent        all connections are in use, and none became free in time; also ``tenancy.errors.QuotaSpent``
 +-- DatabaseUnavailable     a database does not answer, is locked or read-only, or has failed
     +-- DatabaseSlow        the database is slow, and too many requests are waiting
     +-- OutcomeUnknown      the database did not confirm the commit: the change was kept, or it was not

@@ -30,6 +30,7 @@ class Cause(StrEnum):
     SILENT = "no_answer"  # there was no answer in time
     NOT_REPLICATED = "not_replicated"  # the wait for the synchronous standby was cancelled
     FULL = "full"  # disk, memory, or connections
+    QUOTA = "connection_quota"  # the tenant had as many connections in use as it may, for too long
     DAMAGED = "damaged"
     FAILED = "failed"  # an error of the operating system, or an internal error of the database
     COMMITS_LOST = "commits_lost"  # a SQLite file lacks commits, because its write-ahead log is gone

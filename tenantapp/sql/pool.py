@@ -42,12 +42,17 @@ class BudgetedPool(Pool):
         self.health = health
         self._keep = keep
         self.in_use = 0
+        self.most: int | None = None
         self.idle: list[ConnectionPoolEntry] = []
         self._disposed = False
 
     def numbers(self) -> BudgetNumbers:
         """Return the present figures of the budget."""
         return self._budget.numbers()
+
+    def set_most(self, most: int | None) -> None:
+        """Change how many connections there may be; None: as many as the budget allows."""
+        self._budget.set_most(self, most)
 
     def _do_get(self) -> ConnectionPoolEntry:
         self.health.admit()

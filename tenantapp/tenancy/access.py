@@ -58,6 +58,7 @@ class TenantPlace:
     """A tenant and the place of its database: the name of a server in the settings, and of a database on it.
 
     ``epoch`` is the incarnation of its content, see ``identity.epochs``. It is empty where it was not read.
+    ``connection_quota`` is the tenant's own; None: that of the settings counts.
     """
 
     id: UUID
@@ -66,6 +67,7 @@ class TenantPlace:
     server: str
     database: str
     epoch: str = field(default="", compare=False)
+    connection_quota: int | None = field(default=None, compare=False)
 
 
 TenantCondition = Literal["active", "suspended", "migrating"]

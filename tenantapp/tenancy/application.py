@@ -11,6 +11,7 @@ from tenantapp.settings import Settings
 from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.errors import TransactionConflict
 from tenantapp.tenancy.cache_stores import cache_store
+from tenantapp.tenancy.connection_quotas import ConnectionQuotas
 from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.errors import ReplicaUnavailable
 from tenantapp.tenancy.named_tenants import NamedTenantRoutes
@@ -52,6 +53,7 @@ def includeme(config: Configurator) -> None:
         engines_of(servers, settings),
         changes_kept=timedelta(days=settings.changes_keep),
         replicas=replicas_of(servers, settings),
+        quotas=ConnectionQuotas.of(settings),
     )
     config.registry.positions = Positions(settings.tenancy_secret or "")  # only servers with a secret have replicas
     config.registry.cache_store = cache_store(settings.cache_url, settings.cache_memory)

@@ -16,6 +16,7 @@ from tenantapp.settings import Settings
 from tenantapp.sql.budget import BudgetNumbers
 from tenantapp.sql.failures import Cause, Failure
 from tenantapp.tenancy.access import ACTOR, Access, Actor, TenantPlace
+from tenantapp.tenancy.connection_quotas import ConnectionQuotas
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.errors import (
     ReplicaUnavailable,
@@ -47,6 +48,7 @@ class TenantDatabases:
     ``on_watched`` is called with the tenant's id after the commit of changes, if the tenant has somebody told of them,
     and ``on_file_removed`` with the ids of tenant and file after the commit that removed the row of a file.
     ``enqueue`` takes a session, an access, and a job's name, arguments and delay. All may be set later.
+    With ``quotas``, a tenant has no more connections than its part of them.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class TenantDatabases:
         unused_engine: float = UNUSED_ENGINE,
         changes_kept: timedelta | None = CHANGES_KEPT,
         replicas: Mapping[str, ServerReplicas] = NO_REPLICAS,
+        quotas: ConnectionQuotas | None = None,
     ) -> None:
-        self._servers = servers
+        self._servers, self._quotas = servers, quotas
         self.replicas = replicas
         """The replicas of servers, by the name of the server. Only requests read them."""
         self._changes_kept = changes_kept
@@ -80,12 +83,17 @@ class TenantDatabases:
     def for_access(self, access: Access) -> DBFactory:
         """Return the database of the access's tenant. Raises the access's ``refusal`` if it has no tenant.
 
-        Raises ``TenantDatabaseUnavailable`` if the settings do not have the tenant's server.
+        The quota of connections is that of the access. Raises ``TenantDatabaseUnavailable`` if the settings do not have
+        the tenant's server.
         """
-        return self._factory(access.require_tenant())
+        place = access.require_tenant()
+        return self._within_quota(self._factory(place), place)
 
     def on_replica(self, place: TenantPlace, replica: Replica) -> DBFactory:
         """Return the database of a tenant on a replica, which is only for reading."""
+        return self._within_quota(self._factory_on(place, replica), place)
+
+    def _factory_on(self, place: TenantPlace, replica: Replica) -> DBFactory:
         key = place.id, replica.address
         entry = self._on_replicas.get(key)
         if entry is not None and (entry.server, entry.database) == (place.server, place.database):
@@ -132,6 +140,14 @@ class TenantDatabases:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _within_quota(self, factory: DBFactory, place: TenantPlace) -> DBFactory:
+        """Let the database have as many connections as the tenant may have now, and return it."""
+        if self._quotas is not None:
+            most = self._quotas.part_of(place)
+            if factory.most_connections != most:
+                factory.set_most_connections(most)
+        return factory
 
     def _factory(self, place: TenantPlace) -> DBFactory:
         entry = self._entries.get(place.id)
@@ -225,7 +241,8 @@ def one_database(servers: Servers, settings: Settings) -> Iterator[TenantDatabas
 
 def _replica_failed(place: TenantPlace, replica: Replica, failure: Failure) -> TenantDatabaseUnavailable:
     """Return the error for a failure on a replica."""
-    if failure.cause == Cause.CANCELLED:  # by statement_timeout: on the server it would take as long again
+    # By statement_timeout: on the server it would take as long again. A quota is not there to be passed on.
+    if failure.cause in (Cause.CANCELLED, Cause.QUOTA):
         return tenant_database_failed(place.slug, place.server, failure)
     replica.avoid(place.id)
     return ReplicaUnavailable(place.slug, place.server, replica.address, failure)

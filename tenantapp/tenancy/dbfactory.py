@@ -65,6 +65,7 @@ class DBFactory:
         "known_sizes",
         "known_tables",
         "last_used",
+        "most_connections",
         "on_file_removed",
         "on_watched",
     )
@@ -84,6 +85,8 @@ class DBFactory:
         """The tables that the database is known to have, of those that an older database lacks."""
         self.known_sizes: dict[str, tuple[float, int]] = {}
         """About how many rows a table has, and when it was asked, on the monotonic clock, in seconds."""
+        self.most_connections: int | None = None
+        """How many connections there may be; None: as many as the budget allows."""
         self._made: _Made | None = None
         self._lock = Lock()
         self.last_used = 0.0
@@ -131,6 +134,13 @@ class DBFactory:
         pool = None if self._made is None else self._made.engine.pool
         return pool.numbers() if isinstance(pool, BudgetedPool) else None
 
+    def set_most_connections(self, most: int | None) -> None:
+        """Change how many connections there may be; None: as many as the budget allows."""
+        with self._lock:
+            self.most_connections = most
+            if self._made is not None:
+                _set_most(self._made.engine, most)
+
     def dispose(self) -> None:
         """Forget the engine and close its idle connections. A connection in use is closed when it is returned."""
         with self._lock:
@@ -144,7 +154,9 @@ class DBFactory:
             with self._lock:
                 made = self._made
                 if made is None:
-                    made = self._made = _make(self._make_engine())
+                    made = _make(self._make_engine())
+                    _set_most(made.engine, self.most_connections)
+                    self._made = made
         return made
 
 
@@ -152,3 +164,8 @@ def _make(engine: Engine) -> _Made:
     # PostgreSQL: BEGIN READ ONLY; SQLite: PRAGMA query_only and a deferred BEGIN.
     reading = engine.execution_options(**{READ_ONLY: True, "postgresql_readonly": True})
     return _Made(engine, reading)
+
+
+def _set_most(engine: Engine, most: int | None) -> None:
+    if isinstance(engine.pool, BudgetedPool) and engine.pool.most != most:
+        engine.pool.set_most(most)

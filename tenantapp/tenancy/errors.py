@@ -24,13 +24,14 @@ TenancyError
 +-- TenantDatabaseUnavailable       also ``sql.errors.DatabaseUnavailable``
     +-- TenantDatabaseSlow          also ``sql.errors.DatabaseSlow``
     +-- TenantOutcomeUnknown        also ``sql.errors.OutcomeUnknown``
+    +-- QuotaSpent                  also ``sql.errors.ConnectionsSpent``
     +-- WrongTenantDatabase         the database holds the data of somebody else
     +-- ReplicaUnavailable          a replica could not be read; the request is tried again on the server
 """
 
 from typing import Final
 
-from tenantapp.sql.errors import DatabaseSlow, DatabaseUnavailable, OutcomeUnknown
+from tenantapp.sql.errors import ConnectionsSpent, DatabaseSlow, DatabaseUnavailable, OutcomeUnknown
 from tenantapp.sql.failures import Cause, Failure
 
 USER_DATABASE_LOST: Final = (
@@ -238,6 +239,16 @@ class TenantDatabaseSlow(DatabaseSlow, TenantDatabaseUnavailable):
         return f"The database of {self.slug} is slow right now. Try again in a moment."
 
 
+class QuotaSpent(ConnectionsSpent, TenantDatabaseUnavailable):
+    """One tenant has as many connections in use as it may, and none became free in time."""
+
+    def __init__(self, slug: str, server: str, failure: Failure) -> None:
+        TenantDatabaseUnavailable.__init__(self, slug, server, failure)
+
+    def __str__(self) -> str:
+        return f"All connections that {self.slug} may use are in use. Try again in a moment."
+
+
 class TenantOutcomeUnknown(OutcomeUnknown, TenantDatabaseUnavailable):
     """One tenant's database did not confirm a commit."""
 
@@ -275,5 +286,7 @@ def tenant_database_failed(slug: str, server: str, failure: Failure) -> TenantDa
     """Return the error for a failure of one tenant's database."""
     if failure.in_doubt:
         return TenantOutcomeUnknown(slug, server, failure)
+    if failure.cause == Cause.QUOTA:
+        return QuotaSpent(slug, server, failure)
     error = TenantDatabaseSlow if failure.cause == Cause.SLOW else TenantDatabaseUnavailable
     return error(slug, server, failure)

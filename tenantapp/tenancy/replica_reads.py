@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from pyramid.response import Response
+from sqlalchemy.orm import Session
 
 from tenantapp.sql.errors import DatabaseUnavailable, SqlError
 from tenantapp.tenancy.access import TenantPlace
@@ -116,7 +117,10 @@ def _tell_with_answer(request: "TenantRequest", place: TenantPlace, server: DBFa
 
 
 def _tell(place: TenantPlace, server: DBFactory, request: "TenantRequest", response: Response) -> None:
-    """Tell the position behind all that is committed now, when the transaction of the request is over."""
+    """Tell the position behind all that is committed now, when the transaction of the request is over.
+
+    A session that only reads still has its connection. The tenant's quota may be one, so it is returned first.
+    """
     position = None if response.status_int == 503 else _position(request, place, server)
     if request.access.api_token_id is not None:
         response.headers[HEADER] = position or UNKNOWN
@@ -130,7 +134,10 @@ def _tell(place: TenantPlace, server: DBFactory, request: "TenantRequest", respo
 
 def _position(request: "TenantRequest", place: TenantPlace, server: DBFactory) -> str | None:
     positions: Positions = request.registry.positions
+    session: Session | None = request.__dict__.get("tenant_session")
     try:
+        if session is not None:
+            session.rollback()
         return positions.told(present_position(server), request.access.person.id, place)
     except (SqlError, Unasked) as error:
         log.info("Request %s is told no position: %s", request.request_id, error)

@@ -185,6 +185,7 @@ OTHERS = {
     *("impersonations.start", "impersonations.end", "impersonations.forbid", "web_sessions.end_impersonations"),
     "tenants.locked_tenant",
     *("storage_quotas.set_storage_quota", "storage_quotas.tenants_to_measure"),
+    "connection_quotas.set_connection_quota",
     *("storage_quotas.note_storage", "storage_quotas.count_filled", "administrators.ids_administrated"),
 }
 READING = re.compile(

@@ -88,7 +88,7 @@ class TestTenants:
         assert set(page["items"][0]) == {
             "id", "slug", "name", "state", "state_reason", "server", "database", "revision", "created_at",
             "purge_after", "expires_at", "has_administrator", "last_used_hour",
-            "storage_quota", "storage_used", "storage_full",
+            "storage_quota", "storage_used", "storage_full", "connection_quota",
         }  # fmt: skip
         rest = otto.get(f"/fleet/tenants?limit=1&cursor={page['next']}").json
         assert ([item["slug"] for item in rest["items"]], rest["next"]) == (["globex"], None)

@@ -155,7 +155,12 @@ def test_operators_give_quotas_over_http(installation: Installation) -> None:
     assert (changed["storage_quota"], changed["storage_used"], changed["storage_full"]) == (5 * 2**30, None, False)
     assert otto.patch("/fleet/tenants/acme", {"storage_quota": None}).json["storage_quota"] is None
     assert code(otto.patch("/fleet/tenants/acme", {"storage_quota": 0})) == (422, "invalid")
-    assert trail(installation) == [("tenant.quota", "acme")] * 2
+    assert otto.patch("/fleet/tenants/acme", {"connection_quota": 6}).json["connection_quota"] == 6
+    refused = {"storage_quota": 1, "connection_quota": 0}
+    assert code(otto.patch("/fleet/tenants/acme", refused)) == (422, "invalid")
+    found = otto.get("/fleet/tenants/acme").json
+    assert (found["storage_quota"], found["connection_quota"]) == (None, 6)
+    assert trail(installation) == [("tenant.quota", "acme")] * 3
 
 
 def test_the_command_shows_and_changes_it(done: Command, failed: Any) -> None:
@@ -167,8 +172,13 @@ def test_the_command_shows_and_changes_it(done: Command, failed: Any) -> None:
         "storage_used": None,
         "storage_measured_at": None,
         "storage_full": False,
+        "connection_quota": None,
     }
     assert done("tenants", "quota", "acme", "--default-storage", "--json").json["storage_quota"] is None
+    assert done("tenants", "quota", "acme", "--connections", "6", "--json").json["connection_quota"] == 6
+    assert done("tenants", "quota", "acme", "--default-connections", "--json").json["connection_quota"] is None
+    assert "not both" in failed("tenants", "quota", "acme", "--default-connections", "--connections", "2")
+    assert "0 is not in the range" in failed("tenants", "quota", "acme", "--connections", "0")
     assert "acme" in done("tenants", "quota", "acme").out
     assert "no tenant" in failed("tenants", "quota", "nobody")
     for wrong in ("5GB", "0GiB", "-1", "many"):

@@ -20,6 +20,7 @@ from tenantapp.cli.checks.examination import Examination
 from tenantapp.cli.checks.replicas import replicas
 from tenantapp.cli.installation import Installation as CommandsInstallation
 from tenantapp.identity import users
+from tenantapp.identity.connection_quotas import set_connection_quota
 from tenantapp.identity.tenants import renew_epochs
 from tenantapp.usage.processes import ProcessReport, list_processes
 from tests.installation import Client, Installation, postgres_installation
@@ -190,6 +191,20 @@ def test_a_process_reports_its_connections_to_a_replica(world: World) -> None:
     (replica,) = registry.tenant_dbs.replicas["main"].replicas
     assert set(opened) == {None, "main", f"main {replica.address}"}
     assert min(opened[None], opened[f"main {replica.address}"]) >= 1
+
+
+def test_a_tenant_with_one_connection_is_told_positions(world: World) -> None:
+    """The session that has read has given its connection back by then."""
+    rita = world.sign_in("rita")
+    with world.installation.registry.user_db.begin() as session:
+        set_connection_quota(session, "acme", 1)
+    started = monotonic()
+    assert world.source(rita) == "primary"
+    assert position_of(rita)
+    assert monotonic() - started < 2, "connections.timeout"
+    world.caught_up(rita)
+    with world.installation.registry.user_db.begin() as session:
+        set_connection_quota(session, "acme", None)
 
 
 def test_nobody_reads_what_is_older_than_their_own_changes(world: World, bob: Client) -> None:

@@ -14,16 +14,16 @@ NO_DETAIL = {"tenant_id", "slug", "detail", "by", "person", "operation_id", "all
 # What stands under these keys names nobody. It stays in the trail when somebody is forgotten.
 # fmt: off
 NAMELESS = {
-    "active", "after", "answer", "api_tokens", "arguments", "backup", "before", "chains", "changed", "copy",
-    "database", "days", "default_role", "delivery", "domain", "entries", "error", "event", "expired", "expires_at",
-    "export", "extensions", "factor", "factor_values", "factors", "failed", "failing_since", "failures", "file",
-    "files", "grants", "group", "hook", "id", "impersonation_forbidden", "initial", "invitation", "issuer", "job",
-    "keep_days", "key", "kind", "left", "lost", "mailed", "mark", "operation", "operations", "operations_cancelled",
-    "operator", "original", "passkey", "passwords", "permission", "permissions", "person", "problem", "purge_after",
-    "read_only", "record", "rehearsal", "removed", "resources", "revision", "role", "roles", "rows",
-    "second_factor_required", "secret", "server", "service_accounts", "session", "sessions", "source", "source_slug",
-    "state", "statement", "storage_quota", "template", "tenant", "tenants", "text", "to", "token", "tokens", "url",
-    "web_sessions", "webhook", "without_people",
+    "active", "after", "answer", "api_tokens", "arguments", "backup", "before", "chains", "changed", "connection_quota",
+    "copy", "database", "days", "default_role", "delivery", "domain", "entries", "error", "event", "expired",
+    "expires_at", "export", "extensions", "factor", "factor_values", "factors", "failed", "failing_since", "failures",
+    "file", "files", "grants", "group", "hook", "id", "impersonation_forbidden", "initial", "invitation", "issuer",
+    "job", "keep_days", "key", "kind", "left", "lost", "mailed", "mark", "operation", "operations",
+    "operations_cancelled", "operator", "original", "passkey", "passwords", "permission", "permissions", "person",
+    "problem", "purge_after", "read_only", "record", "rehearsal", "removed", "resources", "revision", "role", "roles",
+    "rows", "second_factor_required", "secret", "server", "service_accounts", "session", "sessions", "source",
+    "source_slug", "state", "statement", "storage_quota", "template", "tenant", "tenants", "text", "to", "token",
+    "tokens", "url", "web_sessions", "webhook", "without_people",
 }
 # fmt: on
 

@@ -317,31 +317,23 @@ def expire(installation: Installation, slug: str, after: timedelta | None, never
 @slug_argument
 @click.option("--storage", type=Size(), help="Most bytes of its database and files together: 500MiB, 5GiB, 1TiB.")
 @click.option("--default-storage", is_flag=True, help="Let the setting quotas.storage count.")
+@click.option("--connections", type=click.IntRange(1, 100_000), help="Most connections to its database.")
+@click.option("--default-connections", is_flag=True, help="Let the setting quotas.connections count.")
 @json_option
 @pass_installation
-def quota(installation: Installation, slug: str, storage: int | None, default_storage: bool, as_json: bool) -> None:
-    """Show or change how much storage a tenant may use.
+def quota(installation: Installation, /, slug: str, as_json: bool, **given: Any) -> None:
+    """Show or change how much storage, and how many connections, a tenant may use.
 
-    A tenant that uses all of it reads and deletes, but adds nothing. A worker measures every 15 minutes.
+    A tenant that uses all of its storage reads and deletes, but adds nothing. A worker measures every 15 minutes. When
+    all of its connections are in use, further requests wait for connections.timeout seconds and are answered 503.
     """
+    from tenantapp.cli import quotas
     from tenantapp.cli.output import show_one
-    from tenantapp.identity.storage_quotas import set_storage_quota
-    from tenantapp.identity.tenants import get_tenant
 
-    if default_storage and storage is not None:
-        raise click.UsageError("Give --storage or --default-storage, not both.")
-    default = installation.settings.quotas_storage
-    changes = default_storage or storage is not None
-    with installation.user_session(read_only=not changes) as session:
-        tenant = set_storage_quota(session, slug, storage, default) if changes else get_tenant(session, slug)
-        found = {
-            "slug": tenant.slug,
-            "storage_quota": tenant.storage_quota or default,
-            "storage_used": tenant.storage_used,
-            "storage_measured_at": tenant.storage_measured_at,
-            "storage_full": tenant.storage_full,
-        }
-    show_one(found, as_json=as_json)
+    for name in ("storage", "connections"):
+        if given[f"default_{name}"] and given[name] is not None:
+            raise click.UsageError(f"Give --{name} or --default-{name}, not both.")
+    show_one(quotas.change_and_describe(installation, slug, **given), as_json=as_json)
 
 
 @tenants.command()

@@ -37,6 +37,7 @@ $open$
 ENDED: Final = {
     Cause.SLOW: "it was slow, and too many requests waited already",
     Cause.SILENT: "the database did not answer in time",
+    Cause.QUOTA: "all connections that it may have are in use",
 }
 LONGEST_REASON: Final = 500  # characters; an error may quote the whole value
 
