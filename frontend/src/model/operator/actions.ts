@@ -3,10 +3,11 @@
 import type { Backup, FleetOperation, FleetTenant } from "../../api/fleet";
 import * as fleet from "../../api/fleet";
 import type { Json } from "../../api/json";
+import { bytesOf, connectionsOf, typedBytes } from "./quotas";
 
 export const ACTIONS = [
-  "appoint", "suspend", "resume", "rename", "backUp", "clone", "expire", "move", "migrate", "restore", "restoreAs", "delete",
-  "undelete", "purge",
+  "appoint", "suspend", "resume", "rename", "limit", "backUp", "clone", "expire", "move", "migrate", "restore", "restoreAs",
+  "delete", "undelete", "purge",
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
@@ -33,6 +34,7 @@ export const KINDS: Record<Action, Kind> = {
   suspend: { states: ["active"], fields: ["reason"] },
   resume: { states: ["suspended"], fields: [] },
   rename: { states: SERVED, fields: ["slug", "name"] },
+  limit: { states: SERVED, fields: ["storage", "connections"] },
   backUp: { states: MADE, fields: [] },
   clone: { states: SERVED, fields: ["slug", "name", "server", "days", "withoutPeople"] },
   expire: { states: SERVED, fields: ["days"], forBranches: true },
@@ -64,14 +66,18 @@ export interface Given {
   server: string;
   administrator: string;
   days: string;
+  storage: string;
+  connections: string;
   withoutPeople: boolean;
   withoutCopy: boolean;
 }
 
 /** What the fields of an action begin with. */
 export function beginWith(action: Action, tenant: FleetTenant): Given {
-  const { slug, name } = tenant;
-  return action === "rename" ? { ...nothing(), slug, name } : nothing();
+  const { slug, name, storage_quota: bytes, connection_quota: connections } = tenant;
+  if (action === "rename") return { ...nothing(), slug, name };
+  if (action !== "limit") return nothing();
+  return { ...nothing(), storage: bytes === null ? "" : typedBytes(bytes), connections: String(connections ?? "") };
 }
 
 export function nothing(): Given {
@@ -84,6 +90,8 @@ export function nothing(): Given {
     server: "",
     administrator: "",
     days: "",
+    storage: "",
+    connections: "",
     withoutPeople: false,
     withoutCopy: false,
   };
@@ -131,6 +139,8 @@ export async function act(action: Action, tenant: FleetTenant, given: Given, bac
       return { tenant: await fleet.changeTenant(slug, { suspended: false }) };
     case "rename":
       return { tenant: await fleet.changeTenant(slug, changes(tenant, given)) };
+    case "limit":
+      return { tenant: await fleet.changeTenant(slug, limits(tenant, given)) };
     case "delete":
       return { tenant: await fleet.deleteTenant(slug) };
     case "undelete":
@@ -188,6 +198,19 @@ function changes(tenant: FleetTenant, given: Given): { slug?: string; name?: str
   return {
     ...(given.slug === tenant.slug ? {} : { slug: given.slug }),
     ...(given.name === tenant.name ? {} : { name: given.name }),
+  };
+}
+
+/** The quotas that are others than before. An empty field leaves a quota to the settings. */
+export function limits(
+  tenant: Pick<FleetTenant, "storage_quota" | "connection_quota">,
+  given: Pick<Given, "storage" | "connections">,
+): { storage_quota?: number | null; connection_quota?: number | null } {
+  const bytes = bytesOf(given.storage) ?? null;
+  const connections = connectionsOf(given.connections) ?? null;
+  return {
+    ...(bytes === tenant.storage_quota ? {} : { storage_quota: bytes }),
+    ...(connections === tenant.connection_quota ? {} : { connection_quota: connections }),
   };
 }
 

@@ -5,11 +5,12 @@ import type { AuditEntry, FleetOperation, FleetTenant, HourOfUsage, MigrationRun
 import { en } from "../../strings/en";
 import { en as o } from "../../strings/en.operator";
 import { csvOf } from "../csv";
-import { actionsIn, ACTIONS, areDays, beginWith, missing, needed, NEW, nothing } from "./actions";
+import { actionsIn, ACTIONS, areDays, beginWith, limits, missing, needed, NEW, nothing } from "./actions";
 import { csvRows, slugsOf, tableOf } from "./answers";
 import { changedFilters, filtersOf } from "./listing";
 import { curveOf, minutesLeft, outcomeOf, rateOf, rehearsalText, stageLabel } from "./migration";
 import { ACTIONS as AUDITED, actionLabel, detailsOf, operationOf } from "./trail";
+import { bytesOf, connectionsOf, typedBytes } from "./quotas";
 import { askedOf, hoursAgo, hoursCurve, sumsOf } from "./usage";
 import { canCancel, canRetry, mayGoWithoutCopy, nextOf, noteOf, stepsOf } from "./operations";
 
@@ -110,6 +111,18 @@ describe("the actions on a tenant", () => {
     expect([of("suspend"), of("rename"), of("clone"), of("move"), of("appoint")]).toEqual([["reason"], [], ["slug"], ["server"], ["administrator"]]);
     expect(missing(needed("rename"), { ...beginWith("rename", acme), name: "" })).toEqual(["name"]);
     expect(missing(needed("suspend"), { ...beginWith("suspend", acme), reason: " " })).toEqual(["reason"]);
+  });
+
+  it("change the quotas that are others than before, and leave an empty one to the settings", () => {
+    const acme = { slug: "acme", storage_quota: 5 * 2 ** 30, connection_quota: null } as FleetTenant;
+    const given = beginWith("limit", acme);
+    expect([given.storage, given.connections]).toEqual(["5 GiB", ""]);
+    expect(limits(acme, given)).toEqual({});
+    expect(limits(acme, { storage: " ", connections: " 12 " })).toEqual({ storage_quota: null, connection_quota: 12 });
+    expect(["1", "500MB", "5 gib", "3 TiB"].map(bytesOf)).toEqual([1, 5e8, 5 * 2 ** 30, 3 * 2 ** 40]);
+    expect(["", "0", "0 GiB", "-1", "1.5 GiB", "5 PB", "999999 TiB"].map(bytesOf).some((each) => each !== undefined)).toBe(false);
+    for (const bytes of [1, 1023, 5e8, 5 * 2 ** 30, 10 ** 15]) expect(bytesOf(typedBytes(bytes))).toBe(bytes);
+    expect(["1", "100000", "0", "100001", "1.5", ""].map(connectionsOf)).toEqual([1, 100_000, undefined, undefined, undefined, undefined]);
   });
 
   it("make a tenant from nothing, or from a database that must be named", () => {
