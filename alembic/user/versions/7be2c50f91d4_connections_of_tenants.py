@@ -1,7 +1,7 @@
 """How many connections a tenant may have.
 
 Revision ID: 7be2c50f91d4
-Revises: c4e19a7b52d8
+Revises: d80f3c6a41b9
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "7be2c50f91d4"
-down_revision: str | Sequence[str] | None = "c4e19a7b52d8"
+down_revision: str | Sequence[str] | None = "d80f3c6a41b9"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
