@@ -290,8 +290,10 @@ def failover_world(need: Need = Need.NOTHING) -> Iterator[World]:
         running_cluster() as cluster,
         temporary_directory() as directory,
         postgres_installation(cluster.url.update_query_dict(PRIMARY), **SETTINGS, **PROBING) as installation,
-        production(directory, installation, WORKERS, variables=through_own_haproxy(cluster, installation)) as server,
+        ExitStack() as stack,
     ):
+        ours = through_own_haproxy(cluster, installation)
+        server = stack.enter_context(production(directory, installation, WORKERS, checked=True, variables=ours))
         yield World("failover", installation, server, cluster=cluster)
 
 

@@ -104,7 +104,7 @@ def postgres_world(need: Need = Need.NOTHING) -> Iterator[World]:
         settings = SETTINGS | {"servers.main": tenants.set(database="").render_as_string(hide_password=False)}
         with (
             postgres_installation(users, **settings) as installation,
-            production(directory, installation, WORKERS) as server,
+            production(directory, installation, WORKERS, checked=True) as server,
         ):
             yield World("postgresql", installation, server, (users, tenants), disk, clock)
 
@@ -120,7 +120,7 @@ def sqlite_world(need: Need = Need.NOTHING) -> Iterator[World]:
     ):
         if need is Need.DISK_OF_LOGS:
             log_to(disk, directory)
-        with production(directory, installation, WORKERS) as server:
+        with production(directory, installation, WORKERS, checked=True) as server:
             yield World("sqlite", installation, server, disk=disk, clock=clock)
 
 

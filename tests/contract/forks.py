@@ -1,10 +1,6 @@
-"""Programs that are killed in the middle, each forked from a process that has imported everything once.
-
-Importing takes longer than most of what they do. Run as a program, it reads a line of JSON for each, see ``_run``.
-"""
+"""Programs of the fleet that are forked, most of them to be killed in the middle. See ``tests.forks``."""
 
 import gc
-import json
 import os
 import signal
 import subprocess
@@ -14,15 +10,16 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tenantapp.cli import COLLECT_AFTER
 from tests.compiled import share_compiled_statements
+from tests.forks import ForkServer, fork_on_request
 from tests.known_structures import share_known_structures
 
-ROOT: Final = Path(__file__).parents[2]
+PROGRAMS: Final = ForkServer(__name__)
 MODULES: Final = (
     "tests.contract.copies",
     "tests.contract.hanging",
@@ -45,14 +42,14 @@ class Hanging:
     """A program that has come to the point where it hangs. Its temporary files are where ours are, by default."""
 
     def __init__(self, module: str, *arguments: str, temporary: Path | None = None, **environment: str) -> None:
-        self._pid = _fork(module, arguments, temporary=str(temporary or tempfile.gettempdir()), environment=environment)
-        assert _said() == "here\n"
+        where = str(temporary or tempfile.gettempdir())
+        self._program = PROGRAMS.fork(module=module, arguments=arguments, temporary=where, environment=environment)
+        assert PROGRAMS.line() == "here\n"
 
     def kill(self) -> None:
         """End it as nothing can be guarded against (SIGKILL), and wait until it is gone."""
-        os.kill(self._pid, signal.SIGKILL)
-        while Path(f"/proc/{self._pid}").exists():
-            time.sleep(0.001)
+        self._program.kill()
+        self._program.wait()
 
 
 class Program:
@@ -60,9 +57,14 @@ class Program:
 
     def __init__(self, module: str, *arguments: str, **environment: str) -> None:
         self._output = Path(tempfile.mkdtemp())
-        self.pid = _fork(
-            module, arguments, temporary=tempfile.gettempdir(), output=str(self._output), environment=environment
+        self._program = PROGRAMS.fork(
+            module=module,
+            arguments=arguments,
+            temporary=tempfile.gettempdir(),
+            output=str(self._output),
+            environment=environment,
         )
+        self.pid = self._program.pid
 
     def first_line(self, timeout: float = 60) -> str:
         """Wait for a line on standard error, and return it."""
@@ -76,7 +78,7 @@ class Program:
 
     def kill(self) -> None:
         """Kill the program (SIGKILL), and nothing that it has started."""
-        os.kill(self.pid, signal.SIGKILL)
+        self._program.kill()
 
     def kill_group(self) -> None:
         """Kill it and all it has started, as a machine does that loses its power."""
@@ -86,14 +88,16 @@ class Program:
     def end(self, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
         """Wait until it and all it has started have ended; a program that was killed has the status -9."""
         deadline = time.monotonic() + timeout
-        while _is_there(self.pid):
-            if time.monotonic() > deadline:
-                os.killpg(self.pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(self._output.name, timeout)
-            time.sleep(0.005)
-        status = self._output / "status"
-        code = int(status.read_text()) if status.exists() else -signal.SIGKILL
-        return subprocess.CompletedProcess(self._output.name, code, self._read("stdout"), self._read("stderr"))
+        try:
+            status = self._program.wait(timeout)
+            while _is_there(self.pid):
+                if time.monotonic() > deadline:
+                    raise subprocess.TimeoutExpired(self._output.name, timeout)
+                time.sleep(0.005)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(self._output.name, status, self._read("stdout"), self._read("stderr"))
 
     def _read(self, name: str) -> str:
         path = self._output / name
@@ -108,32 +112,6 @@ def _is_there(group: int) -> bool:
     return True
 
 
-def _fork(module: str, arguments: Sequence[str], **more: Any) -> int:
-    """Start a program; returns its process id."""
-    server = _server()
-    assert server.stdin is not None
-    request = {"module": module, "arguments": arguments, **more}
-    server.stdin.write(json.dumps(request) + "\n")
-    server.stdin.flush()
-    return int(_said())
-
-
-def _said() -> str:
-    server = _server()
-    assert server.stdout is not None
-    return server.stdout.readline()
-
-
-@cache
-def _server() -> "subprocess.Popen[str]":
-    """It ends when its standard input does, and so with us."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", __name__]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
 def main() -> None:
     """Fork a program for each line. Nothing but this thread is in the process, and it is connected to nothing."""
     gc.disable()
@@ -144,11 +122,9 @@ def main() -> None:
     _warm_up()
     assert [each for each in threading.enumerate() if not each.name.startswith("hashing")] == [threading.main_thread()]
     gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)  # as a command has it
     gc.enable()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what became of them
-    for line in sys.stdin:
-        if os.fork() == 0:
-            _run(**json.loads(line))
+    fork_on_request(_run)
 
 
 def _warm_up() -> None:
@@ -176,16 +152,12 @@ def _run(
     output: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Call the ``main`` of a module.
+    """Call the ``main`` of a module, whose result is the status of the process.
 
     Temporary files go to ``temporary``. With ``output``, a directory, a program in a process group of its own has its
-    standard output and error, and at its end its status, in files there.
+    standard output and error in files there.
     """
     tempfile.tempdir = temporary
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # Where the tests themselves are run in the background, an interrupt is ignored, which is inherited.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(environment or {})
     if output is not None:
         os.setsid()
@@ -200,11 +172,9 @@ def _run(
         traceback.print_exc()
     if output is None:
         print("did not hang", flush=True)
-    else:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        Path(output, "status").write_text(str(status))
-    os._exit(1)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
 
 
 if __name__ == "__main__":

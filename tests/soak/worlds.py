@@ -61,7 +61,7 @@ def soak_world() -> Iterator[SoakWorld]:
         add_tenants(installation)
         temporary = directory / "temporary"
         temporary.mkdir()
-        server = Production(directory, installation, WORKERS)
+        server = Production(directory, installation, WORKERS, checked=True)
         server.environment["TMPDIR"] = str(temporary)
         server.start()
         try:

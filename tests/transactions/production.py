@@ -7,16 +7,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, Final
 
+from tests.forks import Forked
 from tests.installation import PASSWORD, Installation
 from tests.ports import free_port
 from tests.prometheus import Metrics, told
+from tests.transactions.forks import begin_serving
 from tests.units import Unit
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -110,11 +111,13 @@ def includeme(config):
 class Production:
     """A running ``pserve``. ``directory`` has its ini file, its domain and its output.
 
-    Without ``checked`` it begins as the program that ``pserve`` becomes when it has loaded the application once, which
-    takes a second: for tests that are not about how it starts. With a socket ``activated`` it begins as the unit in
-    ``deploy/`` says, and is given the socket. ``settings`` are its own, ``files_storage="..."``, beside those of the
-    installation.
+    Without ``checked`` it is forked, see ``forks``, as the program that ``pserve`` becomes when it has loaded the
+    application once: for tests that are neither about how it starts nor about what it imports. With a socket
+    ``activated`` it begins as the unit in ``deploy/`` says, and is given the socket. ``settings`` are its own,
+    ``files_storage="..."``, beside those of the installation.
     """
+
+    process: "subprocess.Popen[bytes] | Forked"
 
     def __init__(
         self,
@@ -147,18 +150,21 @@ class Production:
 
     def start(self) -> None:
         """Start, and wait until every worker has answered."""
-        with (self.directory / "stdout").open("a") as out, (self.directory / "stderr").open("a") as err:
-            begin = subprocess.Popen if self._activated is None else partial(SERVICE.start, listening=self._activated)
-            self.process = begin(self._command(), cwd=self.directory, env=self.environment, stdout=out, stderr=err)
+        arguments = ["production.ini", f"http_port={self.port}"]
+        if self._checked or self._activated is not None:
+            self.process = self._executed(arguments)
+        else:
+            self.process = begin_serving(arguments, self.directory, self.environment)
         wait_for(self.answers)
         seen: set[int] = set()
         wait_for(lambda: seen.add(self.about()["process"]) or seen == self.workers())  # type: ignore[func-returns-value]
 
-    def _command(self) -> list[str]:
-        if self._activated is not None:
-            return [*SERVICE.command(), f"http_port={self.port}"]
-        program = [str(PSERVE)] if self._checked else [sys.executable, "-P", "-m", "tenantapp.serving"]
-        return [*program, "production.ini", f"http_port={self.port}"]
+    def _executed(self, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+        with (self.directory / "stdout").open("a") as out, (self.directory / "stderr").open("a") as err:
+            options: dict[str, Any] = {"cwd": self.directory, "env": self.environment, "stdout": out, "stderr": err}
+            if self._activated is None:
+                return subprocess.Popen([str(PSERVE), *arguments], **options)
+            return SERVICE.start([*SERVICE.command(), arguments[-1]], listening=self._activated, **options)
 
     def answers(self, port: int | None = None) -> bool:
         """Whether it answers, or the proxy at this port does for it."""

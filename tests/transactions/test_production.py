@@ -207,7 +207,7 @@ def answers_of(connections: list[HTTPConnection]) -> list[HTTPResponse]:
 
 
 def test_a_reload_brings_new_code_and_settings(files: Installation, tmp_path: Path) -> None:
-    with production(tmp_path, files, workers=1) as server:
+    with production(tmp_path, files, workers=1, checked=True) as server:
         assert (server.about()["version"], server.about()["budget"]) == ("one", 1024)
         server.domain.write_text(server.domain.read_text().replace('"one"', '"the second"'))
         ini = server.ini.read_text().replace(
