@@ -89,7 +89,7 @@ export const de: OperatorStrings = {
     connectionQuota: "Verbindungskontingent",
     connectionsHelp: "Aller Prozesse zusammen zur Datenbank, mindestens eine je Prozess. Leer lassen, damit das der Einstellungen gilt.",
     connectionsWrong: "Geben Sie eine ganze Zahl von 1 bis 100000 ein.",
-    ofSettings: "das der Einstellungen",
+    ofSettings: "wie in den Einstellungen",
     none: "Noch keine Mandanten",
     noneHelp: "Legen Sie den ersten Mandanten an.",
     actions: "Aktionen",

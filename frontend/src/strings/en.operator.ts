@@ -89,7 +89,7 @@ export const en = {
     connectionQuota: "Connection quota",
     connectionsHelp: "Of all processes together to the database, at least one for each process. Leave it empty for that of the settings.",
     connectionsWrong: "Write a whole number from 1 to 100000.",
-    ofSettings: "that of the settings",
+    ofSettings: "as in the settings",
     none: "No tenants yet",
     noneHelp: "Make the first tenant.",
     actions: "Actions",
