@@ -19,7 +19,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from tenantapp.settings import Settings
-from tenantapp.sql.errors import SqlError
+from tenantapp.sql.errors import ConnectionsSpent, SqlError
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.positions import Log, parse_lsn
 from tenantapp.tenancy.replication import (
@@ -152,6 +152,8 @@ class Replica:
             except Unasked as error:
                 self._refuse(str(error))
                 return
+            except ConnectionsSpent:
+                return  # that says nothing of the replica, which may be read meanwhile: another tenant will ask
             except SqlError:
                 self._due_at = monotonic() + self._ask_every  # it may be this tenant's trouble alone
                 raise

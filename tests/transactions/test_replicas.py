@@ -5,7 +5,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -195,14 +195,36 @@ def test_a_process_reports_its_connections_to_a_replica(world: World) -> None:
 
 def test_a_tenant_with_one_connection_is_told_positions(world: World) -> None:
     """The session that has read has given its connection back by then."""
-    rita = world.sign_in("rita")
+    ed = world.sign_in("ed")
     with world.installation.registry.user_db.begin() as session:
         set_connection_quota(session, "acme", 1)
     started = monotonic()
-    assert world.source(rita) == "primary"
-    assert position_of(rita)
+    assert world.source(ed, "/x/late") == "primary"
+    assert position_of(ed)
     assert monotonic() - started < 2, "connections.timeout"
-    world.caught_up(rita)
+    world.caught_up(ed)
+    with world.installation.registry.user_db.begin() as session:
+        set_connection_quota(session, "acme", None)
+
+
+def test_a_spent_quota_on_one_server_is_none_on_the_other(
+    world: World, bob: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may not ask the primary reads the standby. Who may not read the standby is not passed on to the primary."""
+    databases, access = world.app.registry.tenant_dbs, access_to(world.installation, "acme")
+    (replica,) = databases.replicas["main"].replicas
+    place = replace(access.require_tenant(), connection_quota=1)
+    with world.installation.registry.user_db.begin() as session:
+        set_connection_quota(session, "acme", 1)
+    for engines in (databases.engines["main"], replica.engines):
+        monkeypatch.setattr(engines.budget, "_timeout", 0.1)
+    with databases.for_access(replace(access, tenant=place)).engine.connect():
+        monkeypatch.setattr(replica, "_due_at", 0.0)
+        assert world.source(bob) == "standby"
+    with databases.on_replica(place, replica).engine.connect():
+        refused = bob.get("/nodes")
+        assert (refused.status_int, refused.json["code"]) == (503, "busy")
+    assert world.source(bob) == "standby", "it is not avoided either"
     with world.installation.registry.user_db.begin() as session:
         set_connection_quota(session, "acme", None)
 

@@ -22,10 +22,11 @@ LONG = 20.0  # seconds; nobody is to wait as long
 
 
 class Server:
-    """Counts the connections to it."""
+    """Counts the connections to it, and sees whether each has a place in the budget until it is closed."""
 
-    def __init__(self) -> None:
-        self.lock, self.open, self.most_open = threading.Lock(), 0, 0
+    def __init__(self, places: Callable[[], int]) -> None:
+        self.lock, self.open, self.most_open, self.had_places = threading.Lock(), 0, 0, True
+        self.places = places
 
     def connect(self, tenant: "Tenant") -> "Connection":
         with self.lock:
@@ -45,6 +46,7 @@ class Connection:
 
     def close(self) -> None:
         with self._server.lock:
+            self._server.had_places &= self._server.open <= self._server.places()
             self._server.open -= 1
             self.tenant.open -= 1
         self.dbapi_connection = None
@@ -64,7 +66,7 @@ class Budget(ConnectionBudget):
 
     def __init__(self, limit: int, timeout: float = LONG) -> None:
         super().__init__(limit, timeout)
-        self.server = Server()
+        self.server = Server(lambda: self.numbers().open)
 
     def get(self, tenant: Tenant) -> Any:
         return self.take(tenant) or self.server.connect(tenant)
@@ -167,6 +169,7 @@ def test_a_quota_can_be_changed_at_any_time(budget: Budget, later: Later) -> Non
     assert (acme.open, fourth.done()) == (1, False)
     budget.give(third.result())
     assert fourth.result() is third.result()
+    assert budget.server.had_places
 
 
 def test_who_waits_in_vain_is_told_what_for() -> None:
@@ -236,5 +239,6 @@ def test_whatever_happens_nobody_has_too_many_and_nobody_waits_in_vain() -> None
     assert numbers.waited > 100
     assert left_out[True] == 0
     assert budget.server.most_open <= 4
+    assert budget.server.had_places
     assert [tenant.in_use for tenant in tenants] == [0] * len(tenants)
     assert all(tenant.most is None or tenant.most_open <= tenant.most for tenant in tenants)
