@@ -11,6 +11,7 @@ from tenantapp.identity.tenants import get_tenant
 from tenantapp.testing import installation as kit
 from tenantapp.testing.client import Client as Client
 from tenantapp.testing.client import documented as documented
+from tenantapp.testing.documented import Documented
 from tenantapp.testing.installation import MEMORY as MEMORY
 from tenantapp.testing.installation import PASSWORD as PASSWORD
 from tenantapp.testing.installation import PASSWORD_HASH as PASSWORD_HASH
@@ -20,6 +21,7 @@ from tenantapp.testing.queries import StatementRecorder as StatementRecorder
 from tenantapp.testing.rolling_back import rolled_back as rolled_back
 
 TENANTS = ("acme", "globex")
+Documented.strict = True
 
 
 class Installation(kit.Installation):

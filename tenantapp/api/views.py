@@ -52,16 +52,17 @@ class ViewOptions(TypedDict, total=False):
 
     ``body`` is the model of the request's body; without it, the view takes none. A ``StreamedBody`` is received
     piece by piece. ``query`` is the model of the query string. ``writes`` names the only database that the view may
-    write to. ``answer`` is the model of a successful answer: None without content (204), ``bytes`` for a file,
-    which is of the ``media_type``, by default ``application/octet-stream``. ``status`` is its status, and
-    ``headers`` are the headers that it always has, of those in ``tenantapp.api.openapi.headers``. ``problems`` are
-    the codes of the errors that the view itself can end in. ``tag`` groups the view in the document, by default
-    with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the request has made
-    something. With ``reads_tenants``, the access includes the tenants that the person may choose. ``max_body`` is
-    in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot have this request
-    as a part. With ``fresh``, the person must have proved lately who they are. With ``impersonated``, an operator who
-    works as somebody else may make the call, also if it is about the person or changes something. With
-    ``reads_server``, a view that only reads does not read a replica: its answer has to be of the present.
+    write to. ``answer`` is the model of a successful answer: None without content (204), ``bytes`` for a file, which
+    is of the ``media_type``, by default ``application/octet-stream``. ``status`` is its status, and ``headers`` are
+    the headers that it always has, of those in ``tenantapp.api.openapi.headers``, and ``Link`` if it may name a next
+    page. ``problems`` are the codes of the errors that the view itself can end in. ``tag`` groups the view in the
+    document, by default with those of its package. With ``may_create``, the answer is 201 with ``Location`` if the
+    request has made something. With ``reads_tenants``, the access includes the tenants that the person may choose.
+    ``max_body`` is in bytes and defaults to the setting ``api.max_body``. With ``in_batch=False``, a batch cannot
+    have this request as a part. With ``fresh``, the person must have proved lately who they are. With
+    ``impersonated``, an operator who works as somebody else may make the call, also if it is about the person or
+    changes something. With ``reads_server``, a view that only reads does not read a replica: its answer has to be of
+    the present.
     """
 
     permission: Required[str]

@@ -89,7 +89,8 @@ def _add_views(config: Configurator, resource: Resource[Any]) -> None:
     def add(route: str, method: str, view: View, *problems: str, **options: Any) -> None:
         add_api_view(config, view, route, method, tag=resource.name, problems=tuple(dict.fromkeys(problems)), **options)
 
-    add(many, "GET", list_view(resource), **reads, query=list_query(resource), answer=answers.page | answers.part)
+    listed = {"query": list_query(resource), "answer": answers.page | answers.part, "headers": ("Link",)}
+    add(many, "GET", list_view(resource), **reads, **listed)
     add(one, "GET", read_view(resource), **reads, **row)
     config.add_route(f"{many}_export", f"/{many}/export")
     add(f"{many}_export", "GET", export_view(resource), **reads, query=export_query(resource), **ANSWER)

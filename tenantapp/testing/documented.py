@@ -17,7 +17,15 @@ from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 
-from tenantapp.api.openapi.headers import ALWAYS, ANSWERED, OF_PROBLEMS, of_problem
+from tenantapp.api.openapi.headers import (
+    ALWAYS,
+    ANSWERED,
+    GENERAL,
+    OF_PROBLEMS,
+    SOMETIMES,
+    of_problem,
+    sometimes_of_problems,
+)
 from tenantapp.api.openapi.operations import Operation
 from tenantapp.api.openapi.problem_codes import problems_of
 from tenantapp.tenancy.named_tenants import PREFIX, tenant_in
@@ -34,7 +42,13 @@ class NotDocumented(AssertionError):
 
 
 class Documented:
-    """The operations of an application, and the answers that each may give. Make one for all tests."""
+    """The operations of an application, and the answers that each may give. Make one for all tests.
+
+    Headers that the document never names may come with any answer, as a tween of yours may add some. With ``strict``
+    they may not.
+    """
+
+    strict = False
 
     def __init__(self, app: Any) -> None:
         self._registry = app.registry
@@ -67,8 +81,9 @@ class Documented:
             self._check_problem(operation, answer)
         elif answer.status_int == 304:
             _check(operation, "ETag" in operation.headers, "304, and the view declares no ETag")
+            self._check_no_others(operation, answer, {"ETag", *operation.sometimes})
         else:
-            _check_headers(operation, answer)
+            self._check_headers(operation, answer)
             _check_content(operation, answer, in_part="_fields=" in path)
 
     def codes(self, operation_id: str) -> dict[int, list[str]]:
@@ -83,27 +98,38 @@ class Documented:
         _check(operation, code in codes, f"{answer.status_int} {code}: {answer.text}")
         sent = {name for names in OF_PROBLEMS.values() for name in names if name in answer.headers}
         _compare(operation, "headers", sent, of_problem(answer.status_int, code))
+        self._check_no_others(operation, answer, {*sent, *sometimes_of_problems([code]), *operation.sometimes})
+
+    def _check_headers(self, operation: Operation, answer: Any) -> None:
+        made = operation.may_create and answer.status_int == 201
+        partly = operation.has_ranges and answer.status_int == 206
+        _check(
+            operation,
+            made or partly or answer.status_int == operation.status,
+            f"{answer.status_int}, not {operation.status}",
+        )
+        sent = {name for name in ANSWERED if name in answer.headers} - {ALWAYS}
+        if all(PLAIN_COOKIE in cookie.partition("=")[0] for cookie in answer.headers.getall("Set-Cookie")):
+            sent -= {"Set-Cookie"}  # that of positions may come with any answer, on servers with replicas
+        more = ["Location"] if made else ["Content-Range"] if partly else []
+        declared = {*operation.headers, *more}
+        _compare(operation, "headers", sent, declared - set(SOMETIMES))
+        repeated = ["Idempotency-Replayed"] if operation.takes_idempotency_key else []
+        self._check_no_others(operation, answer, {*declared, *operation.sometimes, *repeated})
+
+    def _check_no_others(self, operation: Operation, answer: Any, documented: Collection[str]) -> None:
+        """Check that an answer has no headers but those that are documented, and those that any answer may have."""
+        known = {name.lower() for name in (*documented, *GENERAL, ALWAYS, "Set-Cookie")}
+        ours = {name.lower() for name in (*ANSWERED, *SOMETIMES)}
+        found = {name for name in answer.headers if self.strict or name.lower() in ours}
+        others = sorted(name for name in found if name.lower() not in known)
+        _check(operation, not others, f"not documented: {', '.join(others)}")
 
 
 def _expression(operation: Operation) -> re.Pattern[str]:
     ends = [re.escape(part) for part in re.split(r"{\w+}", operation.path)]
     parts = [f"({expression})" for expression in operation.parts.values()]
     return re.compile("".join(end + part for end, part in zip(ends, [*parts, ""], strict=True)))
-
-
-def _check_headers(operation: Operation, answer: Any) -> None:
-    made = operation.may_create and answer.status_int == 201
-    partly = operation.has_ranges and answer.status_int == 206
-    _check(
-        operation,
-        made or partly or answer.status_int == operation.status,
-        f"{answer.status_int}, not {operation.status}",
-    )
-    sent = {name for name in ANSWERED if name in answer.headers} - {ALWAYS}
-    if all(PLAIN_COOKIE in cookie.partition("=")[0] for cookie in answer.headers.getall("Set-Cookie")):
-        sent -= {"Set-Cookie"}  # that of positions may come with any answer, on servers with replicas
-    more = ["Location"] if made else ["Content-Range"] if partly else []
-    _compare(operation, "headers", sent, {*operation.headers, *more})
 
 
 def _check_content(operation: Operation, answer: Any, *, in_part: bool) -> None:

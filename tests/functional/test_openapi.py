@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +12,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pyramid.exceptions import ConfigurationError
 
 from tenantapp.api.openapi import check_problems
+from tenantapp.api.openapi.headers import GENERAL, OR_NOT, SOMETIMES
 from tenantapp.api.openapi.problem_codes import API_CODES
 from tests.functional.conftest import Command
 from tests.installation import Client, Installation
 
+DOCS = Path(__file__).parents[2] / "docs"
+# Headers of HTTP that the page names, and of which the document says nothing.
+OF_HTTP = {"Accept-Language", "If-Modified-Since", "If-Unmodified-Since", "Last-Modified", "Sec-Fetch-Site"}
+OF_HTTP |= {"Transfer-Encoding", "X-Forwarded-For"}
 RESOURCES = {"nodes", "tags", "comments", "attachments"}
 
 
@@ -59,7 +65,7 @@ def test_what_can_be_asked_of_a_node(document: Any) -> None:
     assert patch["security"] == [{"cookie": [], "csrf": []}, {"token": []}]
     assert "application/merge-patch+json" in patch["requestBody"]["content"]
     assert {each.get("name") or each["$ref"].rpartition("/")[2] for each in patch["parameters"]} == {
-        "id", "XTenant", "IdempotencyKey", "IfMatch", "IfNoneMatch",
+        "id", "XTenant", "IdempotencyKey", "IfMatch", "IfNoneMatch", "XPosition",
     }  # fmt: skip
     assert set(patch["responses"]) == {
         "200", "400", "401", "403", "404", "406", "409", "412", "413", "415", "422", "429", "500", "503",
@@ -98,6 +104,34 @@ def test_every_problem_has_its_codes(document: Any) -> None:
             assert response["headers"]["Retry-After"] == {"$ref": f"#/components/headers/{component}"}
     assert not document["components"]["headers"]["Retry-After-Or-Not"]["required"]
     assert "current" in schemas["Problem412"]["allOf"][1]["properties"]
+
+
+def test_it_has_every_header_that_the_page_names(document: Any) -> None:
+    pages = "".join((DOCS / name).read_text() for name in ("api.md", "limits.md"))
+    named = set(re.findall(r"`(X-[\w-]+|[A-Z][a-z]+(?:-[A-Z]\w+)+|ETag|Link|Location|RateLimit(?:-Policy)?)\b", pages))
+    parts = document["components"]
+    known = {*parts["headers"], *(each["name"] for each in parts["parameters"].values())}
+    known |= {parts["securitySchemes"]["csrf"]["name"]}
+    assert named - known - GENERAL <= OF_HTTP
+    assert {"X-Position", "Link", "Idempotency-Replayed"} <= named & known
+
+
+def test_what_an_answer_may_have_besides(document: Any) -> None:
+    nodes, node = document["paths"]["/api/v1/nodes"], document["paths"]["/api/v1/nodes/{id}"]
+    limits = {"RateLimit", "RateLimit-Policy", "X-Request-ID"}
+    assert set(nodes["get"]["responses"]["200"]["headers"]) == limits | {"Link", "X-Position"}
+    assert set(nodes["post"]["responses"]["201"]["headers"]) == limits | {
+        "ETag", "Location", "Idempotency-Replayed", "X-Position",
+    }  # fmt: skip
+    assert set(node["get"]["responses"]["304"]["headers"]) == limits | {"ETag", "X-Position"}
+    session = document["paths"]["/api/v1/session"]["get"]
+    assert set(session["responses"]["200"]["headers"]) == limits
+    assert not any("XPosition" in each.get("$ref", "") for each in session.get("parameters", ()))
+    refused = document["components"]["responses"]["412-version_mismatch"]["headers"]
+    assert set(refused) == limits | {"ETag", "X-Position"}
+    assert refused["ETag"] == {"$ref": "#/components/headers/ETag-Or-Not"}
+    described = document["components"]["headers"]
+    assert {name for name, header in described.items() if not header["required"]} == {*SOMETIMES, *OR_NOT.values()}
 
 
 def test_codes_are_of_one_status(shared_on_sqlite: Installation) -> None:

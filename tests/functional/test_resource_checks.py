@@ -178,7 +178,8 @@ def broken_app(shop: Installation) -> Any:
         row, page = (answer_models(products).row, answer_models(products).page)
         patch: Any = MergePatch[ProductIn]
         view(change, "product", "PATCH", permission="content.create", body=patch, answer=row, headers=("ETag",))
-        view(some, "products", "GET", permission="content.read", query=list_query(products), answer=page)
+        listed = {"query": list_query(products), "answer": page, "headers": ("Link",)}
+        view(some, "products", "GET", permission="content.read", **listed)
         view(keep, "product", "DELETE", permission="content.create", answer=None)
 
     return on_databases_of(shop, app_including(shop, includeme))

@@ -196,11 +196,13 @@ class _Builder:
         if operation.has_ranges:
             yield "206", self._success(operation, 206, (*operation.headers, "Content-Range"))
         if operation.is_read_by_version:
-            yield "304", {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": _answered(["ETag"])}
+            names = ("ETag", *operation.sometimes)
+            yield "304", {"description": HTTPStatus.NOT_MODIFIED.phrase, "headers": _answered(names)}
         for status, codes in problems_of(operation, self._registry).items():
-            yield str(status), self._problem(status, codes)
+            yield str(status), self._problem(operation, status, codes)
 
     def _success(self, operation: Operation, status: int, names: Sequence[str]) -> dict[str, Any]:
+        names = (*names, *operation.sometimes, *(["Idempotency-Replayed"] if operation.takes_idempotency_key else []))
         made: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _answered(names)}
         if operation.answer is bytes:
             made["content"] = {operation.media_type: BINARY}
@@ -208,12 +210,14 @@ class _Builder:
             made["content"] = {"application/json": {"schema": self._schemas.answer(operation)}}
         return made
 
-    def _problem(self, status: int, codes: Sequence[str]) -> dict[str, Any]:
+    def _problem(self, operation: Operation, status: int, codes: Sequence[str]) -> dict[str, Any]:
         """Return the reference to the answer of these problems. Operations with the same problems share one."""
         name = "-".join([str(status), *codes])
+        sometimes = _referred({header: header for header in operation.sometimes})
+        known = self._responses.get(name, {"headers": {}})["headers"]
         self._responses[name] = {
             "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
-            "headers": _referred(headers.of_problems(status, codes)),
+            "headers": dict(sorted((known | sometimes | _referred(headers.of_problems(status, codes))).items())),
             "content": {PROBLEM_TYPE: {"schema": {"$ref": REFERENCE.format(model=f"Problem{status}")}}},
             CODES: list(codes),
         }
@@ -257,6 +261,7 @@ def _sent(operation: Operation) -> Iterator[dict[str, Any]]:
     names += ["IdempotencyKey"] if operation.takes_idempotency_key else []
     names += ["IfMatch", "IfNoneMatch"] if operation.is_versioned else []
     names += ["Range", "IfRange"] if operation.has_ranges else []
+    names += ["XPosition"] if operation.heeds_position else []
     for name in names:
         yield {"$ref": f"#/components/parameters/{name}"}
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from tenantapp.api.openapi.headers import OF_LIMITS
 from tenantapp.api.query import NoQuery
 from tenantapp.api.streamed import is_streamed
 from tenantapp.api.views import OF_NO_TENANT, may_be_part
@@ -100,6 +101,16 @@ class Operation:
     def takes_idempotency_key(self) -> bool:
         """Return whether the request may carry an ``Idempotency-Key``: it changes the data of a tenant."""
         return self.changes and self.writes == "tenant" and self.is_for_tenant
+
+    @property
+    def heeds_position(self) -> bool:
+        """Return whether a program may send a position, and be told one: the request is about a tenant's data."""
+        return self.takes_tokens and self.writes == "tenant"
+
+    @property
+    def sometimes(self) -> tuple[str, ...]:
+        """Return the headers that any answer may have, besides those of its problem."""
+        return (*OF_LIMITS, "X-Position") if self.heeds_position else OF_LIMITS
 
     @property
     def is_streamed(self) -> bool:
