@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, create_engine, event, func, select
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.util import LRUCache
 
 from tenantapp.databases.errors import DatabaseBusy, DatabaseUnreachable, ProvisioningFailed, ReadingFailed
 from tenantapp.operations.errors import FleetError
@@ -28,7 +29,8 @@ from tenantapp.sql.role_passwords import connect_as_role
 LOCK_TIMEOUT: Final = 10  # seconds a statement waits for a lock; later statements queue behind it
 STATEMENT_TIMEOUT: Final = 1800  # seconds a statement of a migration may take
 MAINTENANCE_DATABASE: Final = "postgres"
-ENGINES: Final = 32
+ENGINES: Final = 32  # servers
+COMPILED_STATEMENTS: Final = 500
 # Structures, copies and comparisons must not depend on how a server, a database or a role is configured. With
 # row_security off, PostgreSQL raises an error where a policy would hide rows. A tenant owns the schema public of its
 # database: with public on the path, even behind pg_catalog, a function or operator there whose types fit better would
@@ -199,32 +201,55 @@ def advisory_lock(connection: Connection, purpose: str, name: str) -> Iterator[N
         connection.scalar(select(func.pg_advisory_unlock(key)))
 
 
+class _ReadingEngines:
+    """The engines for reading the databases of one server. They share what SQLAlchemy learns of it and compiles.
+
+    So only the first of them asks the server four things, and a statement is compiled once for all. None keeps a
+    connection.
+    """
+
+    def __init__(self, address: URL) -> None:
+        self._template = create_engine(
+            address,
+            poolclass=NullPool,
+            hide_parameters=True,
+            use_native_hstore=False,
+            connect_args=CONNECT_ARGUMENTS,
+            isolation_level="REPEATABLE READ",
+        )
+        event.listen(self._template, "connect", _restrict)
+        # Of extensions in public, as the server writes them if that is not on the path.
+        known: Any = self._template.dialect
+        known.ischema_names = known.ischema_names | {f"{PUBLIC}.{name}": known.ischema_names[name] for name in KNOWN}
+        self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
+
+    def engine(self, url: URL) -> Engine:
+        """Return the engine of one database and role. It connects nowhere else, also after a connection was lost."""
+        template = self._template
+        connect = partial(_connect_to_read, template.dialect, url)
+        pool = NullPool(connect, dialect=template.dialect, _dispatch=template.pool.dispatch)
+        options = {"compiled_cache": self._compiled}
+        return Engine(pool, template.dialect, url, execution_options=options, hide_parameters=True)
+
+
 @lru_cache(ENGINES)
+def _reading_engines(address: URL) -> _ReadingEngines:
+    return _ReadingEngines(address)
+
+
 def _reading_engine(url: URL) -> Engine:
-    # The cached engine keeps no connection, only what it has learned about the server.
-    engine = create_engine(
-        url,
-        poolclass=NullPool,
-        hide_parameters=True,
-        use_native_hstore=False,
-        connect_args=CONNECT_ARGUMENTS,
-        isolation_level="REPEATABLE READ",
-    )
-    event.listen(engine, "do_connect", partial(_connect_to_read, url.password))
-    event.listen(engine, "connect", _restrict)
-    # Of extensions in public, as the server writes them if that is not on the path.
-    known: Any = engine.dialect
-    known.ischema_names = known.ischema_names | {f"{PUBLIC}.{name}": known.ischema_names[name] for name in KNOWN}
-    return engine
+    address = URL.create(url.drivername, host=url.host, port=url.port, query=url.query)
+    return _reading_engines(address).engine(url)
 
 
-def _connect_to_read(
-    password: str | None, dialect: Dialect, record: object, arguments: object, keywords: dict[str, Any]
-) -> Any:
-    """Connect with pinned settings. Listener on ``do_connect``."""
+def _connect_to_read(dialect: Dialect, url: URL) -> Any:
+    """Connect with pinned settings."""
+    arguments, keywords = dialect.create_connect_args(url)
     pinned = {"options": pinned_options(keywords.get("options", ""), LOCK_TIMEOUT, STATEMENT_TIMEOUT)}
-    given = {} if password is None else {"password": password}
-    return connect_as_role(dialect.connect, keywords | pinned | given)
+    # The password as it is: the dialect makes a plain string of it.
+    given = {} if url.password is None else {"password": url.password}
+    connect = partial(dialect.connect, *arguments)
+    return connect_as_role(connect, {**keywords, **CONNECT_ARGUMENTS, **pinned, **given})
 
 
 def _restrict_in_others(connection: Any, record: object) -> None:
