@@ -48,9 +48,6 @@ class WorkTracer(Protocol):
     def working(self, work: Work) -> AbstractContextManager[Failed]:
         """Trace a piece of work until the block ends. An error that leaves the block is noted, and one that is told."""
 
-    def finish(self) -> None:
-        """Give the last traces to whoever collects them. The process is about to end."""
-
 
 class Tracer(WorkTracer, Protocol):
     """Traces what a thread does."""

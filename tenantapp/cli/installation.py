@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tenantapp.settings import Settings
     from tenantapp.tenancy.access import Access
     from tenantapp.tenancy.databases import TenantDatabases
+    from tenantapp.tracing.commands import LateTracing
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
@@ -55,12 +56,16 @@ class Installation:
         from dataclasses import replace
 
         from tenantapp.operations.fleet import fleet_of
+
+        return replace(fleet_of(self.settings), tracing=self.tracing)
+
+    @cached_property
+    def tracing(self) -> "LateTracing | None":
+        """Return what traces the work of this process, if the settings say where to. Raises ``SettingsError``."""
         from tenantapp.tracing.commands import LateTracing
 
-        fleet, endpoint = fleet_of(self.settings), self.settings.opentelemetry_endpoint
-        if endpoint is None:
-            return fleet
-        return replace(fleet, tracing=LateTracing(endpoint, self.settings.opentelemetry_sample))
+        endpoint = self.settings.opentelemetry_endpoint
+        return None if endpoint is None else LateTracing(endpoint, self.settings.opentelemetry_sample)
 
     @contextmanager
     def user_session(self, *, read_only: bool = False) -> Iterator["Session"]:
@@ -107,8 +112,8 @@ class Installation:
         """Close the connections to the user database, if there are any, and send the last spans."""
         if "fleet" in self.__dict__:
             self.fleet.user_db.dispose()
-            if self.fleet.tracing is not None:
-                self.fleet.tracing.finish()
+            if self.tracing is not None:
+                self.tracing.finish()
 
     @cached_property
     def _configuration(self) -> "Configuration":

@@ -93,6 +93,8 @@ def _work(installation: Installation, until_idle: bool, ended: Event) -> None:
         _tell(installation, operation_id, outcome)
 
     fleet = installation.fleet
+    if installation.tracing is not None and (fleet.may_declare or not until_idle):
+        installation.tracing.use(fleet.declared.tracing)
     delivery, keeper = _delivery(fleet), Keeper(fleet.user_db, fleet.settings)
     worker, outdated = Worker(fleet, KINDS, CHORES, told), outdated_revisions(fleet.settings)
     if not until_idle:

@@ -104,10 +104,13 @@ def _can_be_tried_again(request: "TenantRequest") -> bool:
 
 
 def _given(request: "TenantRequest", tenant_id: UUID) -> list[str]:
-    """Return the positions that the client has sent for this tenant."""
-    if request.access.api_token_id is None:
-        return KeptPositions(_cookie(request)).of(tenant_id)
-    return [text.strip() for text in request.headers.get(HEADER, "").split(",") if text.strip()]
+    """Return the positions that the client has sent for this tenant.
+
+    A page may send the header too. Its cookie has the position of the answer that came last, and if it has sent several
+    changes at once, that may be the position of the earliest.
+    """
+    sent = [text.strip() for text in request.headers.get(HEADER, "").split(",") if text.strip()]
+    return sent if request.access.api_token_id is not None else [*KeptPositions(_cookie(request)).of(tenant_id), *sent]
 
 
 def _tell_with_answer(request: "TenantRequest", place: TenantPlace, server: DBFactory) -> None:

@@ -28,6 +28,13 @@ class LateTracing:
         with self._begun().working(work) as failed:
             yield failed
 
+    def use(self, tracing: "ProcessTracing") -> None:
+        """Trace with what the domain makes its own spans with. Does nothing after the first piece of work."""
+        with self._lock:
+            if self._made is None:
+                tracing.start()
+                self._made = tracing
+
     def finish(self) -> None:
         """Send the last spans."""
         if self._made is not None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -29,6 +30,8 @@ from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.models import TenantJob
 from tenantapp.testing.receivers import Receiver, receiving
 from tenantapp.trace_context import Work, present_traceparent, traced_work
+from tenantapp.tracing.commands import LateTracing
+from tenantapp.tracing.exporting import batches_to
 from tenantapp.tracing.process import ProcessTracing
 from tenantapp.work.inline import run_due_jobs
 from tenantapp.work.models import TenantVisit
@@ -274,6 +277,19 @@ def test_commands_are_traced_by_the_same_settings(ini: Path, done: Command, trac
     ini.write_text(f"{ini.read_text()}opentelemetry.endpoint = {endpoint}\nopentelemetry.sample = 1\n")
     done("tenants", "create", "acme")
     assert [span.name for _, span in traced.received.spans] == ["process operations/create"]
+
+
+def test_a_worker_makes_its_spans_with_what_a_domain_has(made: Traced) -> None:
+    endpoint = made.installation.settings["opentelemetry.endpoint"]
+    of_domain, late = ProcessTracing(1, partial(batches_to, endpoint)), LateTracing(endpoint, 1)
+    late.use(of_domain)
+    with late.working(Work("jobs", "price", uuid7(), None, None)):
+        assert of_domain.provider is not None
+        with of_domain.provider.get_tracer("shop").start_as_current_span("price"):
+            pass
+    late.finish()
+    price, job = [span for _, span in made.received.spans][-2:]
+    assert (price.name, price.parent_span_id, job.name) == ("price", job.span_id, "process jobs/price")
 
 
 def test_without_the_setting_nothing_is_kept(installation: Installation) -> None:

@@ -290,6 +290,18 @@ def test_a_program_takes_part_by_a_header(world: World, bob: Client) -> None:
     at_last(lambda: world.source(program, X_Position=f"{first},{second}") == "standby")
 
 
+def test_a_page_that_sent_changes_at_once_reads_the_primary_if_it_asks_to(world: World, bob: Client) -> None:
+    bob.post("/nodes", {"title": "earlier"}, status=201)
+    world.caught_up(bob)
+    earlier = position_of(bob)
+    with world.paused():
+        bob.post("/nodes", {"title": "later"}, status=201)
+        send_back(bob, earlier)  # its answer came after that of the later change
+        assert world.source(bob) == "standby"
+        assert world.source(bob, X_Position="unknown") == "primary"
+        assert world.source(bob) == "primary", "the cookie has the position of now"
+
+
 def test_rights_are_those_of_now(world: World) -> None:
     both = world.sign_in("both")
     both.get("/nodes")
