@@ -108,8 +108,12 @@ class ProcessTracing:
         span = self._tracer.start_span(
             f"{PROCESS} {destination}", None, SpanKind.CONSUMER, attributes, list(_links(work.cause))
         )
-        with _noting_errors(span) as failed, self._within(set_span_in_context(span)):
-            yield failed
+        leave = self._enter(set_span_in_context(span))
+        try:
+            with _noting_errors(span) as failed:
+                yield failed
+        finally:
+            leave()
 
     @contextmanager
     def calling(self, method: str) -> Iterator["_Call"]:
@@ -119,15 +123,15 @@ class ProcessTracing:
         with _noting_errors(span):
             yield _Call(span)
 
-    @contextmanager
-    def _within(self, context: Context) -> Iterator[None]:
-        """Let the thread be traced in this context until the block ends."""
+    def _enter(self, context: Context) -> Callable[[], None]:
+        """Let this thread be traced in this context. Return what ends that."""
         attached, before = contexts.attach(context), present.set(self)
-        try:
-            yield
-        finally:
+
+        def leave() -> None:
             present.reset(before)
             contexts.detach(attached)
+
+        return leave
 
 
 class _Call:

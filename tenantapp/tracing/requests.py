@@ -7,7 +7,6 @@ The path and the query of a request are left out, because they may have a custom
 """
 
 import re
-from contextlib import ExitStack
 from functools import cache
 from time import time_ns
 from typing import Any, Final
@@ -60,11 +59,10 @@ class Tracing(ProcessTracing):
         )
         within = set_span_in_context(span, parent)
         request = _Request(self._tracer, span, within)
-        until = ExitStack()
-        until.enter_context(self._within(contexts.set_value(KEY, request, within)))
+        leave = self._enter(contexts.set_value(KEY, request, within))
 
         def finish(served: Served | None) -> None:
-            until.close()
+            leave()
             request.finish(served)
 
         return finish
