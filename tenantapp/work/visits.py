@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, Uuid, and_, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -73,17 +73,24 @@ def incarnation(place: TenantPlace) -> str:
 
 
 def note_visit(session: Session, tenant_id: UUID, due_at: datetime) -> None:
-    """Have the tenant visited at this time, if it would be visited later."""
-    noted = {"due_at": due_at, "traceparent": present_traceparent()}
-    insert = insert_for(session, TenantVisit).values(tenant_id=tenant_id, progress=0.0, **noted)
-    later = TenantVisit.due_at > insert.excluded.due_at
-    session.execute(insert.on_conflict_do_update(index_elements=[TenantVisit.tenant_id], set_=noted, where=later))
+    """Have the tenant visited at this time, if it would be visited later. If this thread is traced, note that too."""
+    traceparent = present_traceparent()
+    insert = insert_for(session, TenantVisit).values(
+        tenant_id=tenant_id, progress=0.0, due_at=due_at, traceparent=traceparent
+    )
+    new, later = insert.excluded, TenantVisit.due_at > insert.excluded.due_at
+    changed: dict[str, ColumnElement[Any]] = {"due_at": case((later, new.due_at), else_=TenantVisit.due_at)}
+    if traceparent is not None:
+        changed["traceparent"] = func.coalesce(TenantVisit.traceparent, new.traceparent)
+    wanted = later if traceparent is None else or_(later, TenantVisit.traceparent.is_(None))
+    session.execute(insert.on_conflict_do_update(index_elements=[TenantVisit.tenant_id], set_=changed, where=wanted))
 
 
 def note_after_commit(user_db: DBFactory, tenant_id: UUID, due_at: datetime) -> None:
     """Note a visit as well as possible: without the note, the job is found later, when all tenants are visited."""
     try:
-        if not user_db.fetch(_NOTED, {"tenant_id": tenant_id, "due_at": due_at}):
+        noted = {"tenant_id": tenant_id, "due_at": due_at}
+        if present_traceparent() is not None or not user_db.fetch(_NOTED, noted):
             with user_db.begin() as session:
                 note_visit(session, tenant_id, due_at)
     except (SqlError, TenancyError, DBAPIError) as error:

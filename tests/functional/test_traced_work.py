@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -35,7 +36,7 @@ from tenantapp.tracing.exporting import batches_to
 from tenantapp.tracing.process import ProcessTracing
 from tenantapp.work.inline import run_due_jobs
 from tenantapp.work.models import TenantVisit
-from tenantapp.work.visits import note_visit
+from tenantapp.work.visits import note_after_commit, note_visit
 from tests.collectors import Received, collector
 from tests.functional.conftest import Command
 from tests.functional.operators import add_operator
@@ -277,6 +278,22 @@ def test_commands_are_traced_by_the_same_settings(ini: Path, done: Command, trac
     ini.write_text(f"{ini.read_text()}opentelemetry.endpoint = {endpoint}\nopentelemetry.sample = 1\n")
     done("tenants", "create", "acme")
     assert [span.name for _, span in traced.received.spans] == ["process operations/create"]
+
+
+def test_a_visit_has_the_first_request_that_is_traced(traced: Traced) -> None:
+    registry = traced.installation.registry
+    with registry.user_db.begin(read_only=True) as session:
+        acme = local_access(session, "acme").require_tenant().id
+    due = [utcnow() - timedelta(seconds=seconds) for seconds in (3, 2, 1)]
+    note_after_commit(registry.user_db, acme, due[0])
+    kept = []
+    for due_at in due[1:]:
+        with traced.request():
+            kept.append(present_traceparent())
+            note_after_commit(registry.user_db, acme, due_at)
+    with registry.user_db.begin() as session:
+        visit = session.get_one(TenantVisit, acme)
+        assert (visit.due_at, visit.traceparent) == (due[0], kept[0])
 
 
 def test_a_worker_makes_its_spans_with_what_a_domain_has(made: Traced) -> None:
