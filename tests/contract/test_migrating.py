@@ -28,7 +28,7 @@ from tenantapp.fleet.migrating.ledger import claim, finish
 from tenantapp.fleet.migrating.migrator import Migrator
 from tenantapp.fleet.migrating.orders import MigrationOrder, MigrationResult, MigrationState
 from tenantapp.fleet.migrating.plan import make_plan
-from tenantapp.fleet.migrating.run import MigrationRun, stages_of
+from tenantapp.fleet.migrating.run import CLAIMED_AT_ONCE, RECORD_AT_ONCE, MigrationRun, stages_of
 from tenantapp.fleet.migrating.run_record import KEPT, MOST_POINTS, RunRecord, Stage
 from tenantapp.fleet.migrating.status import fleet_status
 from tenantapp.fleet.reconciling.mending import mend
@@ -97,16 +97,19 @@ def test_what_is_there_already_is_not_connected_to(yard: Yard) -> None:
     assert len(yard.ledger()) == 4
 
 
-def test_one_in_sixty_fails_and_is_mended(fleet: Fleet) -> None:
-    yard = Yard(fleet, 60)
+def test_one_in_many_fails_and_is_mended(fleet: Fleet) -> None:
+    """The tenants are more than two processes claim at once, and more than are recorded at once."""
+    count = 2 * CLAIMED_AT_ONCE + 2
+    assert count > RECORD_AT_ONCE
+    yard = Yard(fleet, count)
     yard.add_revision()
     yard.ask(37, "ALTER TABLE nodes ADD COLUMN more TEXT")
-    failed = yard.run("--jobs", "3")
+    failed = yard.run("--jobs", "2")
     assert failed.returncode == 1
-    assert "59 migrated, 0 already there, 1 failed, 0 left" in failed.stdout
+    assert f"{count - 1} migrated, 0 already there, 1 failed, 0 left" in failed.stdout
     assert failed.stderr.startswith("t37: The migration of the database of t37 failed and was rolled back: ")
-    assert failed.stderr.endswith("tenantapp: 1 of 60 tenants is not at feedc0de0001.\n")
-    assert Counter(yard.revisions().values()) == {FIRST: 59, yard.head: 1}
+    assert failed.stderr.endswith(f"tenantapp: 1 of {count} tenants is not at feedc0de0001.\n")
+    assert Counter(yard.revisions().values()) == {FIRST: count - 1, yard.head: 1}
     assert yard.fences() == []
     yard.ask(37, "ALTER TABLE nodes DROP COLUMN more")
     mended = yard.run("--retry-failed", "--json")
@@ -115,7 +118,7 @@ def test_one_in_sixty_fails_and_is_mended(fleet: Fleet) -> None:
     assert (line["tenant"], line["from"], line["to"], line["state"]) == ("t37", yard.head, FIRST, "migrated")
     assert summary["summary"]["migrated"] == 1
     assert set(yard.revisions().values()) == {FIRST}
-    assert all(yard.has_column(number) for number in range(60))
+    assert all(yard.has_column(number) for number in range(count))
 
 
 def test_a_database_that_is_not_what_its_revision_makes_is_named(yard: Yard) -> None:
