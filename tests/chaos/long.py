@@ -18,7 +18,7 @@ from tests.chaos.worlds import Need, World
 from tests.installation import TENANTS
 
 MORE: Final = tuple(f"long-{number}" for number in range(10))  # tenants
-AT_ONCE: Final = 4  # tenants in a window
+AT_ONCE: Final = 8  # tenants in a window
 WINDOW: Final = 20.0  # seconds, at least
 PAUSE: Final = 0.01  # seconds between two turns of a client
 
