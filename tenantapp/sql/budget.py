@@ -15,7 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from tenantapp.sql.errors import ConnectionsSpent
 from tenantapp.sql.failures import Cause, Failure
-from tenantapp.sql.waits import CONNECTING, watched
+from tenantapp.sql.waits import CONNECTING, take_ended, watched
 
 if TYPE_CHECKING:
     from tenantapp.sql.breaker import Health
@@ -200,6 +200,7 @@ class ConnectionBudget:
             # If the waiter was chosen at the last moment, its place arrives soon.
             waiter.granted.wait()
         if waiter.error is not None:
+            take_ended()  # that its wait was cut short is said by the error
             raise waiter.error
         return waiter.entry
 

@@ -109,7 +109,9 @@ class BudgetedPool(Pool):
         )
 
     def recreate(self) -> "BudgetedPool":
-        return self.sibling(self._creator, self.health)
+        made = self.sibling(self._creator, self.health)
+        made.most = self.most
+        return made
 
     def dispose(self) -> None:
         self._disposed = True

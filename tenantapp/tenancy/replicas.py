@@ -153,7 +153,9 @@ class Replica:
                 self._refuse(str(error))
                 return
             except ConnectionsSpent:
-                return  # that says nothing of the replica, which may be read meanwhile: another tenant will ask
+                # That says nothing of the replica, which may be read meanwhile. Another tenant may ask soon.
+                self._due_at = monotonic() + self._ask_every
+                return
             except SqlError:
                 self._due_at = monotonic() + self._ask_every  # it may be this tenant's trouble alone
                 raise

@@ -187,7 +187,7 @@ def pause_after(failures: int) -> timedelta:
 def _claimed(row: Any, declared: DeclaredJobs) -> ClaimedJob:
     schedule = declared.periodic.get(row.name) if row.schedule is not None else None
     arguments = json.loads(row.arguments)
-    cause = arguments.pop(TRACEPARENT, None)
+    cause = arguments.pop(TRACEPARENT, None) if isinstance(arguments, dict) else None  # others fail in the handler
     return ClaimedJob(row.id, row.name, row.owner or "", arguments, row.attempts, row.failures, schedule, cause)
 
 

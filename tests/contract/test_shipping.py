@@ -21,9 +21,10 @@ from tenantapp.cli.checks.examination import Check, State
 from tenantapp.cli.doctor import examine
 from tenantapp.cli.installation import Installation
 from tenantapp.fleet.archives.ship_directory import NOTED, ROUND, directory_of, directory_of_people, shipped_of
+from tenantapp.fleet.archives.shipped_owners import OWNER
 from tenantapp.fleet.archives.shipped_pages import BASE, build, shipped_files
 from tenantapp.fleet.archives.shipped_removal import remove_old
-from tenantapp.fleet.archives.shipping import Round, Shipper
+from tenantapp.fleet.archives.shipping import COPY, Round, Shipper
 from tenantapp.fleet.backups.moments import Moment
 from tenantapp.fleet.errors import BackupFailed, MomentRefused, ShippedDamaged
 from tenantapp.fleet.removing.forgetting import forget_tenant
@@ -335,6 +336,18 @@ def test_what_no_moment_needs_is_removed(shipped: Shipped) -> None:
     assert len(shipped.files()) == 2, "the disk of the databases may not be mounted"
     remove_old(shipped.root, now, {shipped.directory.with_name("another")})
     assert not shipped.directory.exists()
+    shipped.directory.mkdir()
+    (shipped.directory / COPY).touch()  # of whoever was killed at the first copy
+    remove_old(shipped.root, now, {shipped.directory.with_name("another")})
+    assert not shipped.directory.exists()
+
+
+def test_the_directory_may_be_relative(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shipped.root.parent)
+    shipped.kept.fleet.values["backups.ship"] = "shipped"
+    shipped.kept.fleet.__post_init__()
+    done = Shipper(shipped.kept.fleet.services).ship()
+    assert (done.failed, done.shipped) == ({}, done.looked)
 
 
 def test_what_was_shipped_of_a_forgotten_tenant_is_removed(shipped: Shipped) -> None:
@@ -349,12 +362,17 @@ def test_what_was_shipped_of_a_forgotten_tenant_is_removed(shipped: Shipped) -> 
     place, other = kept.place(), directory_of(shipped.root, "main", kept.place("globex").database)
     newest = shipped.directory / shipped.files()[-1]
     shutil.copy(newest, newest.with_name(f"21000101T000000000000Z{BASE}.part"))
-    newest.with_name(f"21000101T000000000000Z{BASE}").write_bytes(b"damaged")
+    (shipped.directory / OWNER).unlink()  # as an earlier version has left it
     kept.done(kept.delete())
     away = shipped.root.rename(shipped.root.with_name("away"))
     with pytest.raises(BackupFailed, match=r"backups\.ship is not there"):
         forget_tenant(kept.fleet, "acme", None)
     away.rename(shipped.root)
+    whole = newest.read_bytes()
+    newest.write_bytes(whole[:-1])
+    with pytest.raises(ShippedDamaged):
+        forget_tenant(kept.fleet, "acme", None)
+    newest.write_bytes(whole)
     assert kept.store.final_copies(place.id) != [], "nothing is forgotten in part"
     forget_tenant(kept.fleet, "acme", None)
     assert [directory.name for directory in shipped.directory.parent.iterdir()] == [other.name]

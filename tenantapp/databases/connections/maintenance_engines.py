@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from threading import Lock
 from typing import Any, Final
 
 import psycopg2.errors
@@ -174,7 +175,8 @@ def reading_connection(url: URL, name: str) -> Iterator[Connection]:
         event.listen(engine, "connect", _on_sqlite_read)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     else:
-        engine = _reading_engine(url)
+        with translated(name, ReadingFailed):
+            engine = _reading_engine(url)
     with translated(name, ReadingFailed), engine.connect() as connection:
         if url.get_backend_name() != "sqlite":
             take_advisory_lock(connection, name, MIGRATION_WAIT, func.pg_try_advisory_lock_shared(ADVISORY_LOCK))
@@ -222,14 +224,24 @@ class _ReadingEngines:
         known: Any = self._template.dialect
         known.ischema_names = known.ischema_names | {f"{PUBLIC}.{name}": known.ischema_names[name] for name in KNOWN}
         self._compiled: LRUCache[Any, Any] = LRUCache(COMPILED_STATEMENTS)
+        self._lock, self._asked = Lock(), False
 
     def engine(self, url: URL) -> Engine:
-        """Return the engine of one database and role. It connects nowhere else, also after a connection was lost."""
+        """Return the engine of one database and role. It connects nowhere else, also after a connection was lost.
+
+        Raises ``DBAPIError``.
+        """
         template = self._template
         connect = partial(_connect_to_read, template.dialect, url)
         pool = NullPool(connect, dialect=template.dialect, _dispatch=template.pool.dispatch)
         options = {"compiled_cache": self._compiled}
-        return Engine(pool, template.dialect, url, execution_options=options, hide_parameters=True)
+        engine = Engine(pool, template.dialect, url, execution_options=options, hide_parameters=True)
+        # The first connection asks the server. The pools of two threads would not wait for each other.
+        with self._lock:
+            if not self._asked:
+                engine.connect().close()
+                self._asked = True
+        return engine
 
 
 @lru_cache(ENGINES)

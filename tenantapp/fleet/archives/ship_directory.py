@@ -97,7 +97,7 @@ def shipped_of(root: Path, directory: Path) -> list[Content]:
 
 def write_round(root: Path, begun: datetime, failed: dict[str, str]) -> None:
     """Note what a round did. Raises ``OSError``."""
-    _write_atomically(root / ROUND, json.dumps({"begun": begun.isoformat(), "failed": failed}).encode())
+    write_atomically(root / ROUND, json.dumps({"begun": begun.isoformat(), "failed": failed}).encode())
 
 
 def read_noted(directory: Path) -> Noted | None:
@@ -124,10 +124,11 @@ def write_noted(directory: Path, noted: Noted) -> None:
     """Note what was shipped last. Raises ``OSError``."""
     values = {name: value for name, value in asdict(noted).items() if name != "hashes"}
     body = json.dumps(values).encode() + b"\n" + b"".join(noted.hashes)
-    _write_atomically(directory / NOTED, body + hashlib.sha256(body).digest())
+    write_atomically(directory / NOTED, body + hashlib.sha256(body).digest())
 
 
-def _write_atomically(file: Path, content: bytes) -> None:
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write a file, which then has the old content or the new one. Raises ``OSError``."""
     part = file.with_name(file.name + PART)
     try:
         part.write_bytes(content)

@@ -39,8 +39,7 @@ class Shipped:
     """The header of a file: what a database had ``at`` a moment.
 
     What it adds was committed after ``since``. ``after`` is the name of the file before it, and ``after_sha256`` its
-    checksum. ``whole`` is the hash of the database, which has ``pages`` pages of ``page_size`` bytes. ``tenant`` is the
-    id of the tenant whose database it is, in 32 hexadecimal digits.
+    checksum. ``whole`` is the hash of the database, which has ``pages`` pages of ``page_size`` bytes.
     """
 
     at: datetime
@@ -50,7 +49,6 @@ class Shipped:
     page_size: int
     pages: int
     whole: str
-    tenant: str | None = None
 
     @property
     def name(self) -> str:

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from tenantapp.fleet.archives.ship_directory import NOTED, directories
-from tenantapp.fleet.archives.shipped_pages import BASE, PART, moment_of, read_header, shipped_files
-from tenantapp.fleet.errors import ShippedDamaged
+from tenantapp.fleet.archives.ship_directory import NOTED, directories, directory_of_people
+from tenantapp.fleet.archives.shipped_owners import OWNER, owner_of
+from tenantapp.fleet.archives.shipped_pages import BASE, PART, moment_of, shipped_files
 from tenantapp.operations.checkpoints import checkpoint
 
 
@@ -22,22 +22,24 @@ def remove_old(root: Path, before: datetime, present: Collection[Path]) -> None:
         names = shipped_files(directory)
         bases = [number for number, name in enumerate(names) if name.endswith(BASE) and moment_of(name) < before]
         is_gone = directory not in present and directory.parent in there
-        if is_gone and names and moment_of(names[-1]) < before:
+        if is_gone and (not names or moment_of(names[-1]) < before):
             remove_all(directory)
         else:
             _remove(directory, names[: bases[-1] if bases else 0])
 
 
 def shipped_of_tenant(root: Path, tenant_id: UUID) -> list[Path]:
-    """Return the directories of all databases that a tenant has or had: each says whose it is. Raises ``OSError``."""
-    return [directory for directory in directories(root) if _tenant_of(directory) == tenant_id.hex]
+    """Return the directories of all databases that a tenant has or had. Raises as ``owner_of``."""
+    people = directory_of_people(root)
+    return [each for each in directories(root) if each != people and owner_of(each) == tenant_id.hex]
 
 
 def remove_all(directory: Path) -> None:
-    """Remove all that was shipped of a database, the newest file last. Raises ``OSError``."""
-    _remove(directory, shipped_files(directory))
+    """Remove all that was shipped of a database, and last the name of its owner. Raises ``OSError``."""
     for rest in (directory / NOTED, *directory.glob(f"*{PART}*")):
         rest.unlink(missing_ok=True)
+    _remove(directory, shipped_files(directory))
+    (directory / OWNER).unlink(missing_ok=True)
     with suppress(OSError):  # somebody has put another file there
         directory.rmdir()
 
@@ -50,11 +52,3 @@ def _remove(directory: Path, names: Sequence[str]) -> None:
 @checkpoint("ship.remove")
 def _remove_shipped(file: Path) -> None:
     file.unlink(missing_ok=True)
-
-
-def _tenant_of(directory: Path) -> str | None:
-    """Return whose database it is, by its newest file that can be read."""
-    for name in reversed(shipped_files(directory)):
-        with suppress(ShippedDamaged):
-            return read_header(directory, name).tenant
-    return None

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,6 @@ from sqlalchemy import select
 
 from tenantapp.databases.errors import DatabaseBusy
 from tenantapp.databases.servers.base import TENANT_PREFIX
-from tenantapp.databases.servers.sqlite_databases import CLOSED, IDENTITY
 from tenantapp.databases.servers.sqlite_pages import copy_pages
 from tenantapp.fleet.archives.ship_directory import (
     NOTED,
@@ -39,6 +38,7 @@ from tenantapp.fleet.archives.ship_directory import (
     write_noted,
     write_round,
 )
+from tenantapp.fleet.archives.shipped_owners import note_owner
 from tenantapp.fleet.archives.shipped_pages import (
     BASE,
     PART,
@@ -173,6 +173,7 @@ class Shipper:
         settled = signature if max(signature[2::3]) < time.time_ns() - SETTLED_AFTER * 1e9 else []
         with _without_parts(source.directory):
             copy_pages(source.file, copy, source.file.name, WAIT, begun=lambda: times.append(utcnow()))
+            note_owner(source.directory, copy)
             size, pages = pages_of(copy)
             hashes = tuple(page_hash(page) for page in pages)
             if noted is not None and noted.hashes == hashes:
@@ -235,7 +236,6 @@ def _write(
         page_size=size,
         pages=len(hashes),
         whole=whole_hash(hashes),
-        tenant=_tenant_in(copy),
     )
     _, pages = pages_of(copy)
     changed = (
@@ -246,16 +246,6 @@ def _write(
     sha256, written = write_shipped(directory, header, changed)
     base, added = (before.base_size, before.added + written) if before else (written, 0)
     return Noted(header.name, sha256, base, added, signature, hashes)
-
-
-def _tenant_in(copy: Path) -> str | None:
-    """Return the id in the database of a tenant, also of a closed one: 32 hexadecimal digits. None if it has none."""
-    with closing(sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        try:
-            found = connection.execute(f"SELECT tenant_id FROM {IDENTITY}").fetchone()  # noqa: S608
-        except sqlite3.OperationalError:  # no such table: it is not made yet, or the user database
-            return None
-    return str(found[0]).removeprefix(CLOSED) if found else None
 
 
 def _wants_base(directory: Path, noted: Noted, at: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Delete the backups of a tenant that was removed, its final copies too, and what was shipped of its databases."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -22,7 +23,8 @@ def forget_tenant(fleet: Fleet, slug: str, tenant_id: UUID | None) -> int:
     """Delete the copies and shipped files of a removed tenant for good. Return how many there were.
 
     Without ``tenant_id``, the tenant is the last one of this slug that was removed. Raises ``NotFound``,
-    ``OperationRefused`` if the tenant still exists, ``BackupRefused`` and ``BackupFailed``.
+    ``OperationRefused`` if the tenant still exists, ``BackupRefused``, ``BackupFailed``, and ``ShippedDamaged`` if
+    nobody can tell whose a shipped database is.
     """
     settings = fleet.settings
     store = open_store(settings) if settings.backups_ship is None or settings.backups_store is not None else None
@@ -52,5 +54,5 @@ def forget_tenant(fleet: Fleet, slug: str, tenant_id: UUID | None) -> int:
 def _translated(slug: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise BackupFailed("The archive", f"what was shipped of {slug}", str(error)) from error
