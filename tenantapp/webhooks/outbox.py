@@ -26,6 +26,7 @@ from tenantapp.tenancy.known_tables import has_table
 from tenantapp.tenancy.models import ChangeCounter, DeliveryState, JobState, TenantDelivery, TenantJob, TenantWebhook
 from tenantapp.webhooks.rows import COPIED, FAILING, GONE, WEBHOOKS, is_copied, skip_pending
 from tenantapp.work.claims import pause_after
+from tenantapp.work.queue import read_arguments
 
 JOB: Final = "webhooks.deliver"
 MOST_PENDING: Final = 1000  # messages of a webhook that wait; further changes stay in the log
@@ -87,7 +88,7 @@ def _waiting(session: Session) -> set[str]:
     """Return the ids of the webhooks that have a job."""
     states = (JobState.QUEUED, JobState.RUNNING)
     found = session.scalars(select(TenantJob.arguments).where(TenantJob.state.in_(states), TenantJob.name == JOB))
-    return {json.loads(arguments).get("webhook") for arguments in found}
+    return {str((read_arguments(arguments) or {}).get("webhook")) for arguments in found}
 
 
 def collect(session: Session, place: TenantPlace, webhook_id: UUID, tables: Mapping[str, Resource[Any]]) -> bool | None:

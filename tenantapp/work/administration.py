@@ -4,7 +4,6 @@ Commands and views share it. Each change is in the audit trail of the user datab
 in the tenant's: none is unrecorded, and if the tenant's commit fails, the entry says what was tried.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from tenantapp.tenancy.databases import TenantDatabases
 from tenantapp.tenancy.dbfactory import DBFactory
 from tenantapp.tenancy.models import JobState, TenantJob
 from tenantapp.work.models import TenantVisit
-from tenantapp.work.queue import cancel_job, get_job, is_copied, list_jobs, release_jobs, retry_job
+from tenantapp.work.queue import cancel_job, get_job, is_copied, list_jobs, read_arguments, release_jobs, retry_job
 from tenantapp.work.visits import get_visit, note_after_commit
 from tenantapp.work.worker import worker_databases
 
@@ -147,13 +146,14 @@ def describe_job(job: TenantJob, place: TenantPlace, visit: TenantVisit | None =
     """
     runs = visit is not None and visit.job_id == job.id
     waits = job.state in (JobState.QUEUED, JobState.RUNNING)
+    given = read_arguments(job.arguments) or {}
     return {
         "id": job.id,
         "name": job.name,
         "state": JobState.HELD.value if waits and is_copied(job, place) else str(job.state),
         "due_at": job.due_at,
         "schedule": job.schedule,
-        "arguments": {name: value for name, value in json.loads(job.arguments).items() if not name.startswith("_")},
+        "arguments": {name: value for name, value in given.items() if not name.startswith("_")},
         "attempts": job.attempts,
         "failures": job.failures,
         "percent": round(visit.progress * 100) if runs and visit is not None else None,

@@ -5,7 +5,6 @@ made only if the job still has this owner. So a job that another worker has take
 become of its first worker.
 """
 
-import json
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +20,7 @@ from tenantapp.tenancy.access import TenantPlace
 from tenantapp.tenancy.models import JobState
 from tenantapp.work.declarations import DeclaredJobs
 from tenantapp.work.errors import VisitLost
-from tenantapp.work.queue import JOBS, NO_ARGUMENTS, TRACEPARENT, new_job
+from tenantapp.work.queue import JOBS, NO_ARGUMENTS, TRACEPARENT, new_job, read_arguments
 from tenantapp.work.schedules import Schedule
 
 MOST_LOST: Final = 5  # attempts that ended without an answer, after which a job is given up
@@ -64,12 +63,15 @@ _REMOVE: Final = delete(JOBS).where(*_OURS).returning(JOBS.c.id)
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that a visit works on. ``attempt`` counts from 1. ``cause`` is the ``traceparent`` kept with it."""
+    """A job that a visit works on. ``attempt`` counts from 1. ``cause`` is the ``traceparent`` kept with it.
+
+    ``arguments`` are None if the row has something else there.
+    """
 
     id: UUID
     name: str
     owner: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | None
     attempt: int
     failures: int
     schedule: Schedule | None
@@ -186,8 +188,8 @@ def pause_after(failures: int) -> timedelta:
 
 def _claimed(row: Any, declared: DeclaredJobs) -> ClaimedJob:
     schedule = declared.periodic.get(row.name) if row.schedule is not None else None
-    arguments = json.loads(row.arguments)
-    cause = arguments.pop(TRACEPARENT, None) if isinstance(arguments, dict) else None  # others fail in the handler
+    arguments = read_arguments(row.arguments)
+    cause = None if arguments is None else arguments.pop(TRACEPARENT, None)
     return ClaimedJob(row.id, row.name, row.owner or "", arguments, row.attempts, row.failures, schedule, cause)
 
 

@@ -85,6 +85,15 @@ class Enqueue:
         return enqueue(session, place, self._declared(), self._of.user_db, name, arguments, after=after)
 
 
+def read_arguments(kept: str) -> dict[str, Any] | None:
+    """Return the arguments of a row, or None if it has no JSON object: others may have written it."""
+    try:
+        arguments = json.loads(kept)
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
 def _with_cause(arguments: Mapping[str, Any], cause: str | None) -> Mapping[str, Any]:
     if TRACEPARENT in arguments:
         raise ValueError(f"A job has no argument {TRACEPARENT}: the name is taken")

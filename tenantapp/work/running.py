@@ -192,6 +192,8 @@ class RunningVisit:
             )
             traced = traced_work(self.fleet.tracer, work)
             with traced, longest, self._session(database, claimed) as session, session.begin():
+                if claimed.arguments is None:
+                    raise NoRetry("The arguments of the job are not a JSON object.")
                 job = Job(claimed.id, claimed.name, claimed.arguments, place, session, claimed.attempt, self)
                 declared.handler(job)
                 session.flush()

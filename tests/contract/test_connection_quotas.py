@@ -58,3 +58,8 @@ def test_a_quota_counts_from_the_next_request_on(installation: Installation) -> 
         bob.get("/nodes", status=200)
         found.append(pool.most)
     assert found == [1, 5 // PROCESSES, USUAL // PROCESSES]
+    engine = installation.registry.tenant_dbs.for_access(installation.local_access("acme")).engine
+    engine.dispose()
+    assert engine.pool is not pool
+    assert isinstance(engine.pool, BudgetedPool)
+    assert engine.pool.most == USUAL // PROCESSES, "whoever has this engine has the quota as well"

@@ -14,6 +14,7 @@ from tenantapp.sql.ids import uuid7
 from tenantapp.sql.times import utcnow
 from tenantapp.tenancy.errors import TenantMigrating
 from tenantapp.tenancy.models import JobState, TenantJob
+from tenantapp.work.administration import describe_job
 from tenantapp.work.claims import pause_after
 from tenantapp.work.errors import JobRefused, UnknownJob
 from tenantapp.work.models import TenantVisit
@@ -53,6 +54,24 @@ def test_a_job_gets_its_arguments_its_tenant_and_a_session(desk: Desk) -> None:
     assert met == [({"tag": "red"}, "acme", "Acme", 1, True)]
     assert tags(desk) == ["red"]
     assert desk.jobs("state", "attempts", "owner") == [("done", 1, None)]
+
+
+@pytest.mark.parametrize("planted", ["[1]", "null", "none at all", "[" * 100_000])
+def test_arguments_that_others_have_written_fail_that_job_alone(desk: Desk, planted: str) -> None:
+    """Neither what is before it nor what is after it is held up, or done twice; and the jobs can be listed."""
+    ran: list[Any] = []
+    desk.declared.declare("note", lambda job: ran.append(job.arguments))
+    for number in (1, 2, 3):
+        desk.enqueue("note", {"number": number})
+    with desk.databases.begin(desk.access) as session:
+        second = session.scalars(select(TenantJob).order_by(TenantJob.due_at, TenantJob.id)).all()[1]
+        second.arguments = planted
+    desk.work()
+    assert ran == [{"number": 1}, {"number": 3}]
+    assert desk.jobs("state") == ["done", "failed", "done"]
+    with desk.databases.begin(desk.access, read_only=True) as session:
+        shown = [describe_job(job, desk.place) for job in list_jobs(session)]
+    assert {job["error"] for job in shown} == {None, "The arguments of the job are not a JSON object."}
 
 
 def test_jobs_run_in_their_order_and_a_job_may_queue_another(desk: Desk) -> None:

@@ -220,7 +220,9 @@ def test_a_spent_quota_on_one_server_is_none_on_the_other(
         monkeypatch.setattr(engines.budget, "_timeout", 0.1)
     with databases.for_access(replace(access, tenant=place)).engine.connect():
         monkeypatch.setattr(replica, "_due_at", 0.0)
+        monkeypatch.setattr(replica, "_probe_pause", 60.0)
         assert world.source(bob) == "standby"
+        assert 0 < replica._due_at < monotonic() + replica._ask_every, "another tenant may ask soon"
     with databases.on_replica(place, replica).engine.connect():
         refused = bob.get("/nodes")
         assert (refused.status_int, refused.json["code"]) == (503, "busy")

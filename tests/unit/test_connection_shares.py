@@ -15,6 +15,7 @@ from tenantapp.sql.breaker import Breaker, Health
 from tenantapp.sql.budget import ConnectionBudget
 from tenantapp.sql.bulkhead import Bulkhead
 from tenantapp.sql.errors import ConnectionsSpent
+from tenantapp.sql.waits import take_ended
 from tenantapp.tenancy.errors import QuotaSpent, TenantDatabaseSlow, tenant_database_failed
 from tests.slow_databases import at_last
 
@@ -198,7 +199,10 @@ def test_a_tenant_that_fills_its_quota_does_not_hold_all_threads(budget: Budget)
     def request() -> Any:
         with bulkhead.request():
             acme.health.admit()
-            return budget.get(acme)
+            try:
+                return budget.get(acme)
+            finally:
+                assert take_ended() is None, "the next error of this request would be taken for that of this wait"
 
     with ThreadPoolExecutor(2) as threads:
         both = [threads.submit(request) for _ in range(2)]
